@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""A developer's commands; each first makes the environment that it needs, in .venv."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / "python"
+MARKER = VENV / "installed.txt"
+QUALITY = "tests/test_quality.py"
+
+COMMANDS = {
+    "demo": "show taskmill at work: `taskmill demo`",
+    "test": "run the whole suite, which includes formatting, lint and types; arguments go to pytest",
+    "check": "the same in two parts: first formatting, lint and types, then the tests unless --no-tests",
+    "bench": "measure: bench/run.py",
+    "mutants": "break taskmill on purpose and see that the tests notice: mutants/run.py",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Carry out ``dev.py COMMAND ...``; what follows the command belongs to the tool behind it."""
+    if sys.version_info < (3, 11):  # noqa: UP036  (this file is what an older Python meets first)
+        stop(f"taskmill needs Python 3.11 or later; this is {platform.python_version()}.")
+    command, rest = parse(argv), argv[1:]
+    here = Path.cwd()
+    os.chdir(ROOT)
+    install(extras="" if command == "demo" else "dev")
+    if command == "check":
+        return check(rest)
+    if command == "demo":
+        # It leaves a file, and says how to look at it.
+        os.chdir(here)
+    tools: dict[str, list[str | Path]] = {
+        "demo": [BIN / "taskmill", "demo"],
+        "test": [PYTHON, "-m", "pytest"],
+        "bench": [PYTHON, "bench/run.py"],
+        "mutants": [PYTHON, "mutants/run.py"],
+    }
+    return become(*tools[command], *rest)
+
+
+def parse(argv: list[str]) -> str:
+    """Return the command; the arguments after it are not looked at."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description=__doc__, usage="dev.py COMMAND [ARGUMENT ...]"
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        subparsers.add_parser(name, help=purpose)
+    return str(parser.parse_args(argv[:1]).command)
+
+
+def check(arguments: list[str]) -> int:
+    """Run the two parts one after the other, the second in any case, and name those that failed."""
+    parts = {"formatting, lint and types": ["-v", QUALITY]}
+    if "--no-tests" not in arguments:
+        parts["tests"] = ["--ignore", QUALITY, *arguments]
+    failed = [name for name, part in parts.items() if run(PYTHON, "-m", "pytest", *part).returncode]
+    print(f"check: {' and '.join(failed)} failed" if failed else "check: all good")
+    return 1 if failed else 0
+
+
+def install(*, extras: str) -> None:
+    """Bring .venv up to date with pyproject.toml; a finished installation is recognised and left alone.
+
+    The marker is removed first and written last, so that an interrupted installation is done again.
+    """
+    state = f"{sys.version} {ROOT} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}"
+    stamp = hashlib.sha256(state.encode()).hexdigest()
+    if MARKER.exists() and MARKER.read_text() in {f"{stamp} dev", f"{stamp} {extras}"}:
+        return
+    MARKER.unlink(missing_ok=True)
+    print("dev.py: installing into .venv ...", file=sys.stderr, flush=True)
+    if not is_usable():
+        require_ensurepip()
+        if run(sys.executable, "-m", "venv", "--clear", VENV).returncode:
+            stop("could not make .venv; the lines above say why.")
+    package = f"{ROOT}[{extras}]" if extras else str(ROOT)
+    pip = run(PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", package)
+    if pip.returncode:
+        stop("pip could not install what is needed; the lines above say why.")
+    MARKER.write_text(f"{stamp} {extras}")
+
+
+def is_usable() -> bool:
+    """Tell if .venv is whole, of this Python, and made at this place; its pip script proves all three."""
+    try:
+        seen = run(BIN / "pip", "--version", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    except OSError:
+        return False
+    return (
+        f" {VENV}{os.sep}" in seen and f"(python {sys.version_info.major}.{sys.version_info.minor})" in seen
+    )
+
+
+def require_ensurepip() -> None:
+    """Debian and Ubuntu ship Python without the part that makes environments: get it, or say how."""
+    if importlib.util.find_spec("ensurepip"):
+        return
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if not shutil.which("apt-get") or os.geteuid():
+        stop(f"this Python cannot make environments; install {package} (sudo apt install {package}).")
+    print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
+    apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    run(*apt_get, "update")
+    if run(*apt_get, "install", "--yes", "--no-install-recommends", package).returncode:
+        stop(f"could not install {package}; the lines above say why.")
+    importlib.invalidate_caches()
+
+
+def run(
+    *command: str | Path, stdout: int | None = None, stderr: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Wait for *command*; its output is shown, unless it is asked for."""
+    return subprocess.run([*map(str, command)], check=False, text=True, stdout=stdout, stderr=stderr)
+
+
+def become(*command: str | Path) -> int:
+    """Put *command* in the place of this process, so that signals and the exit status are its own."""
+    if os.name != "nt":  # where exec returns to the shell at once
+        os.execv(command[0], [*map(str, command)])  # noqa: S606  (no shell is wanted)
+    return run(*command).returncode
+
+
+def stop(message: str) -> NoReturn:
+    """End with a sentence instead of a traceback."""
+    raise SystemExit(f"dev.py: {message}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
