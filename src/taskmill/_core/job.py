@@ -1,0 +1,161 @@
+"""The job: what is stored, what an attempt needs of it, and what people see of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from taskmill._core.instant import DAY
+
+Executor = Literal["thread", "asyncio"]
+EXECUTORS: tuple[Executor, ...] = ("thread", "asyncio")
+
+DEFAULT_QUEUE = "default"
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
+RESULT_TTL = 1 * DAY
+FAILED_TTL = 30 * DAY
+
+
+class State(StrEnum):
+    """Where a job is; the last three are final."""
+
+    BLOCKED = "blocked"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in FINAL
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
+
+
+class Reason(StrEnum):
+    """Why a job failed or was cancelled."""
+
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    UNDECODABLE = "undecodable"
+    RESULT_REFUSED = "result refused"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    BY_TASK = "by its task"
+    STEP_BEFORE = "a step before it did not succeed"
+
+
+@dataclass(slots=True, kw_only=True)
+class NewJob:
+    """A call on its way into the store; durations and instants in microseconds.
+
+    `delay` counts from the moment the store takes the job (for a step of a pipeline: from the moment it
+    is unblocked) and is ignored where `run_at` is given.
+    """
+
+    job_id: str
+    task: str
+    args: str
+    queue: str = DEFAULT_QUEUE
+    executor: Executor = "thread"
+    priority: int = 0
+    delay: int = 0
+    run_at: int | None = None
+    expires_in: int | None = None
+    max_attempts: int = 1
+    result_ttl: int = RESULT_TTL
+    lock: str | None = None
+    key: str | None = None
+    tags: str | None = None
+    headers: str | None = None
+    pipeline: str | None = None
+    step: int = 0
+
+    @property
+    def state(self) -> State:
+        return State.BLOCKED if self.step else State.QUEUED
+
+
+class Claimed(NamedTuple):
+    """What a worker needs to run and settle one attempt; a tuple, because thousands are made a second.
+
+    `ref` is the store's own handle of the job; `plain` says that ending the job touches no other row
+    (no lock, no pipeline, result kept); `given` is the encoded result of the step before.
+    """
+
+    ref: int
+    job_id: str
+    task: str
+    queue: str
+    executor: Executor
+    attempt: int
+    max_attempts: int
+    fence: int
+    plain: bool
+    args: str
+    given: str | None
+    headers: str | None
+
+
+class ErrorInfo(NamedTuple):
+    """An error as text: it crosses processes, so the exception object itself does not travel."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One finished run of a job that did not succeed; a run whose worker died has no entry."""
+
+    number: int
+    outcome: str
+    started_at: datetime | None
+    ended_at: datetime
+    error: ErrorInfo | None
+    session: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything that is known of a job, for people; instants are aware UTC datetimes."""
+
+    job_id: str
+    task: str
+    queue: str
+    executor: str
+    priority: int
+    state: State
+    reason: str | None
+    attempt: int
+    max_attempts: int
+    fence: int
+    session: int | None
+    rescues: int
+    enqueued_at: datetime
+    run_at: datetime
+    claimed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime | None
+    result_ttl: int
+    lock: str | None
+    waits_for: str | None
+    key: str | None
+    tags: tuple[str, ...]
+    headers: dict[str, str]
+    pipeline: str | None
+    step: int
+    cancel_requested: bool
+    args: str
+    result: str | None
+    error: ErrorInfo | None
+    attempts: tuple[Attempt, ...] = field(default=())
