@@ -1,0 +1,121 @@
+"""From a URL to a store."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Literal
+
+from taskmill.errors import InvalidURL
+
+if TYPE_CHECKING:
+    from taskmill._storage.base import Storage
+    from taskmill._storage.clock import Clock
+
+_LATER = {"postgresql", "postgres", "redis", "rediss", "valkey", "valkeys"}
+_SCHEMES = ("sqlite", "memory")
+_OPTIONS = ("durability", "timeout")
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+
+DEFAULT_TIMEOUT = 5.0
+
+
+def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
+    """The store at *url*; nothing is opened or made before its first operation.
+
+    - ``sqlite:///jobs.db`` is a file in the current folder, ``sqlite:////var/lib/jobs.db`` one anywhere;
+      options: ``?durability=full`` (default; or ``normal``: a power cut may take the last moments) and
+      ``&timeout=5`` (seconds to wait for another process that writes).
+    - ``memory://`` lives in this process and ends with it.
+
+    Raises:
+        InvalidURL: anything else.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise _invalid(url, "it has no '://'")
+    place, _, query = rest.partition("?")
+    match scheme.lower():
+        case "sqlite":
+            return _sqlite(url, place, query, clock)
+        case "memory":
+            return _memory(url, rest, clock)
+        case later if later in _LATER:
+            raise _invalid(url, f"the store {later!r} comes with a later release")
+        case unknown:
+            raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
+
+
+def shown(url: str) -> str:
+    """The URL without its password, for messages."""
+    return _PASSWORD.sub(r"\1:***@", url)
+
+
+def _memory(url: str, rest: str, clock: Clock | None) -> Storage:
+    if rest:
+        raise _invalid(url, "nothing follows 'memory://'")
+    from taskmill._storage.memory import MemoryStorage  # noqa: PLC0415  (only the adapter in use is loaded)
+
+    return MemoryStorage(clock)
+
+
+def _sqlite(url: str, place: str, query: str, clock: Clock | None) -> Storage:
+    path = _path(url, place)
+    given = _given(url, query)
+    durability, timeout = _durability(url, given), _timeout(url, given)
+    from taskmill._storage.sqlite.storage import SqliteStorage  # noqa: PLC0415  (only the adapter in use is loaded)
+
+    return SqliteStorage(path, durability=durability, timeout=timeout, clock=clock)
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    from urllib.parse import unquote  # noqa: PLC0415  (4 ms of the import, and seldom needed)
+
+    return unquote(text)
+
+
+def _path(url: str, place: str) -> str:
+    path = _unquoted(place.removeprefix("/"))
+    if not place.startswith("/"):
+        raise _invalid(url, "the path of a file begins after the third slash, 'sqlite:///jobs.db'")
+    if path == ":memory:":
+        raise _invalid(url, "a store in memory is 'memory://'")
+    if not path or path.endswith("/"):
+        raise _invalid(url, "it names no file")
+    return path
+
+
+def _given(url: str, query: str) -> dict[str, str]:
+    given = {}
+    for item in filter(None, query.split("&")):
+        name, _, value = item.partition("=")
+        if name not in _OPTIONS:
+            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(_OPTIONS)}")
+        given[name] = _unquoted(value)
+    return given
+
+
+def _durability(url: str, given: dict[str, str]) -> Literal["full", "normal"]:
+    match given.get("durability", "full"):
+        case "full":
+            return "full"
+        case "normal":
+            return "normal"
+        case other:
+            raise _invalid(url, f"durability={other} is neither full nor normal")
+
+
+def _timeout(url: str, given: dict[str, str]) -> float:
+    try:
+        timeout = float(given.get("timeout", DEFAULT_TIMEOUT))
+    except ValueError:
+        timeout = math.nan
+    if not 0 <= timeout < math.inf:
+        raise _invalid(url, f"timeout={given['timeout']} is no number of seconds")
+    return timeout
+
+
+def _invalid(url: str, problem: str) -> InvalidURL:
+    return InvalidURL(shown(url), problem)

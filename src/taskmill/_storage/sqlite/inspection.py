@@ -1,0 +1,178 @@
+"""What people and waiting callers read from SQLite, on a connection that writes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import Attempt, ErrorInfo, Job, State
+from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.clock import Clock
+from taskmill._storage.sql import Queries
+from taskmill._storage.sqlite.database import Database
+from taskmill._storage.sqlite.opening import Connection
+
+SQL = Queries("taskmill._storage.sqlite", "inspection.sql")
+
+
+class SqliteInspection(Inspection):
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def outcome(self, job_id: str) -> Outcome | None:
+        for task, state, reason, result, error in self._rows(SQL.outcome, {"job_id": job_id}):
+            return Outcome(task, State(state), reason, result, _error(error))
+        return None
+
+    def job(self, job_id: str) -> Job | None:
+        return next(iter(self._jobs(SQL.job, {"job_id": job_id}, with_attempts=True)), None)
+
+    def find(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        pipeline: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        wanted = {
+            "states": json.dumps(sorted(states)) if states else None,
+            "task": task,
+            "queue": queue,
+            "pipeline": pipeline,
+            "limit": limit,
+        }
+        return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
+
+    def recent(self, limit: int) -> Sequence[Job]:
+        wanted = {"limit": limit}
+        ids: dict[str, None] = {}
+        for query in (SQL.recently_enqueued, SQL.recently_tried, SQL.recently_claimed):
+            ids.update((job_id, None) for [job_id] in self._rows(query, wanted))
+        for [kept_for] in self._rows(SQL.lifetimes):
+            ended = self._rows(SQL.recently_ended, {"limit": limit, "kept_for": kept_for})
+            ids.update((job_id, None) for [job_id] in ended)
+        found = (self.job(job_id) for job_id in ids)
+        return [job for job in found if job is not None]
+
+    def queues(self) -> Sequence[QueueCount]:
+        rows = self._rows(SQL.queues, {"now": self._clock.wall()})
+        return [_queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def sessions(self) -> Sequence[SessionState]:
+        return [
+            SessionState(
+                session=session,
+                host=host,
+                pid=pid,
+                kind=kind,
+                started_at=to_datetime(started_at),
+                running=running,
+            )
+            for session, host, pid, kind, started_at, running in self._rows(SQL.sessions)
+        ]
+
+    def _rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        return self._database.read(lambda connection: connection.execute(query, parameters or {}).fetchall())
+
+    def _jobs(self, query: str, parameters: dict[str, Any], *, with_attempts: bool) -> list[Job]:
+        def work(connection: Connection) -> list[Job]:
+            cursor = connection.cursor()
+            cursor.row_factory = sqlite3.Row
+            rows = cursor.execute(query, parameters).fetchall()
+            return [_job(row, self._attempts(connection, row) if with_attempts else ()) for row in rows]
+
+        return self._database.snapshot(work)
+
+    def _attempts(self, connection: Connection, row: sqlite3.Row) -> tuple[Attempt, ...]:
+        attempts = connection.execute(SQL.attempts, {"job_id": row["job_id"]}).fetchall()
+        return tuple(
+            Attempt(
+                number=number,
+                outcome=outcome,
+                started_at=_moment(started_at),
+                ended_at=to_datetime(ended_at),
+                error=_error(error),
+                session=session,
+            )
+            for number, outcome, started_at, ended_at, error, session in attempts
+        )
+
+
+def _queue_count(name: str, rows: Iterable[tuple[Any, ...]]) -> QueueCount:
+    states: dict[State, int] = {}
+    due = 0
+    for _, state, count, claimable in rows:
+        states[State(state)] = count
+        due += claimable
+    return QueueCount(name, states, due)
+
+
+def _job(row: sqlite3.Row, attempts: tuple[Attempt, ...]) -> Job:
+    return Job(
+        job_id=row["job_id"],
+        task=row["task"],
+        queue=row["queue"],
+        executor=row["executor"],
+        priority=row["priority"],
+        state=State(row["state"]),
+        reason=row["reason"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        fence=row["fence"],
+        session=row["session"],
+        rescues=row["rescues"],
+        enqueued_at=to_datetime(row["enqueued_at"]),
+        run_at=to_datetime(row["run_at"]),
+        claimed_at=_moment(row["claimed_at"]),
+        started_at=_moment(row["started_at"]),
+        ended_at=_moment(row["ended_at"]),
+        expires_at=_moment(row["expires_at"]),
+        result_ttl=row["result_ttl"],
+        lock=row["lock"],
+        waits_for=row["waits_for"],
+        key=row["key"],
+        tags=_tags(row["tags"]),
+        headers=_headers(row["headers"]),
+        pipeline=row["pipeline"],
+        step=row["step"],
+        cancel_requested=bool(row["cancel_requested"]),
+        args=row["long_args"] if row["args"] is None else row["args"],
+        result=row["long_result"] if row["result"] is None else row["result"],
+        error=_error(row["error"]),
+        attempts=attempts,
+    )
+
+
+def _moment(instant: int | None) -> Any:
+    return None if instant is None else to_datetime(instant)
+
+
+# Where a text is damaged, it is shown as it is: one job must not hide the others.
+
+
+def _error(text: str | None) -> ErrorInfo | None:
+    try:
+        return None if text is None else ErrorInfo(*json.loads(text))
+    except (ValueError, TypeError):
+        return ErrorInfo("damaged", str(text))
+
+
+def _tags(text: str | None) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, json.loads(text or "[]")))
+    except (ValueError, TypeError):
+        return (str(text),)
+
+
+def _headers(text: str | None) -> dict[str, str]:
+    try:
+        return dict(json.loads(text or "{}"))
+    except (ValueError, TypeError):
+        return {"damaged": str(text)}

@@ -1,0 +1,67 @@
+-- name: outcome
+select task, state, reason,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')), error
+from taskmill_job j where job_id = :job_id;
+
+-- name: job
+select j.*,
+    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
+    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+from taskmill_job j where j.job_id = :job_id;
+
+-- name: find
+select j.*,
+    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
+    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+from taskmill_job j
+where (:states is null or state in (select value from json_each(:states)))
+and (:task is null or task = :task) and (:queue is null or queue = :queue)
+order by id desc limit :limit;
+
+-- name: steps
+select j.*,
+    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
+    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+from taskmill_job j
+where pipeline = :pipeline
+and (:states is null or state in (select value from json_each(:states)))
+and (:task is null or task = :task) and (:queue is null or queue = :queue)
+order by step limit :limit;
+
+-- name: attempts
+select number, outcome, started_at, ended_at, error, session from taskmill_attempt
+where job = (select id from taskmill_job where job_id = :job_id) order by id;
+
+-- name: recently_enqueued
+select job_id from taskmill_job order by id desc limit :limit;
+
+-- name: recently_tried
+select job_id from taskmill_job
+where id in (select job from taskmill_attempt order by id desc limit :limit);
+
+-- name: recently_claimed
+select job_id from taskmill_job where state = 'running' order by claimed_at desc limit :limit;
+
+-- name: lifetimes
+with recursive lifetime (kept_for) as (
+    select min(kept_for) from taskmill_job where ended_at is not null
+    union all
+    select (select min(kept_for) from taskmill_job where ended_at is not null and kept_for > lifetime.kept_for)
+    from lifetime where kept_for is not null
+)
+select kept_for from lifetime where kept_for is not null;
+
+-- name: recently_ended
+select job_id from taskmill_job
+where ended_at is not null and kept_for = :kept_for order by ended_at desc limit :limit;
+
+-- name: queues
+select queue, state, count(*), sum(
+    state = 'queued' and waits_for is null and run_at <= :now and (expires_at is null or expires_at > :now)
+)
+from taskmill_job group by queue, state order by queue;
+
+-- name: sessions
+select id, host, pid, kind, started_at,
+    (select count(*) from taskmill_job where state = 'running' and session = s.id)
+from taskmill_session s order by id;

@@ -1,0 +1,35 @@
+"""Every store, under a clock that stands still: a new adapter is one more parameter here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taskmill._storage.base import Storage
+from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.sqlite.storage import SqliteStorage
+from taskmill.testing import FakeClock
+from tests.conformance.builders import Worker
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
+    store: Storage
+    if request.param == "memory":
+        store = MemoryStorage(clock)
+    else:
+        store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def worker(storage: Storage) -> Worker:
+    return Worker(storage)

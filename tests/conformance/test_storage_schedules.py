@@ -1,0 +1,123 @@
+"""The contract of `schedules`."""
+
+from __future__ import annotations
+
+from threading import Barrier, Thread
+
+from taskmill._core.instant import MINUTE
+from taskmill._storage.base import ScheduleState, Storage
+from taskmill.testing import FakeClock
+from tests.conformance.builders import Worker, a_job, ids, job_of, states_of
+
+
+def register(storage: Storage, name: str = "tidy", spec: str = "*/5 * * * *") -> ScheduleState:
+    return storage.schedules.register(name=name, task=f"app.{name}", spec=spec)
+
+
+class TestSchedules:
+    def test_a_new_schedule_owes_nothing_before_now(self, storage: Storage, clock: FakeClock) -> None:
+        assert register(storage) == ScheduleState("tidy", "app.tidy", "*/5 * * * *", clock.wall(), 0, 0, None)
+
+    def test_registering_again_forgets_nothing(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        slot = clock.wall() + MINUTE
+        storage.schedules.fire("tidy", slot=slot, fire=a_job("a"), skipped=2)
+        clock.travel(3_600)
+
+        again = register(storage)
+
+        assert again == ScheduleState("tidy", "app.tidy", "*/5 * * * *", slot, 1, 2, "a")
+
+    def test_a_changed_spec_owes_nothing_before_now(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        storage.schedules.fire("tidy", slot=clock.wall() + MINUTE, fire=a_job("a"), skipped=0)
+        clock.travel(3_600)
+
+        changed = register(storage, spec="0 * * * *")
+
+        assert (changed.spec, changed.last_slot) == ("0 * * * *", clock.wall())
+        assert (changed.fired, changed.last_job) == (1, "a")
+
+    def test_a_changed_task_changes_no_slot(self, storage: Storage, clock: FakeClock) -> None:
+        first = register(storage)
+        clock.travel(60)
+
+        moved = storage.schedules.register(name="tidy", task="app.new", spec=first.spec)
+
+        assert moved == first._replace(task="app.new")
+
+    def test_firing_stores_the_job_and_moves_the_slot(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        register(storage)
+        slot = clock.wall() + MINUTE
+
+        assert storage.schedules.fire("tidy", slot=slot, fire=a_job("a", queue="x"), skipped=0) is True
+
+        [state] = storage.schedules.list()
+        assert (state.last_slot, state.fired, state.skipped, state.last_job) == (slot, 1, 0, "a")
+        assert job_of(storage, "a").queue == "x"
+        assert ids(worker.claim()) == ["a"]
+
+    def test_a_slot_fires_once_whoever_asks(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        slot = clock.wall() + MINUTE
+        storage.schedules.fire("tidy", slot=slot, fire=a_job("a"), skipped=0)
+
+        assert storage.schedules.fire("tidy", slot=slot, fire=a_job("b"), skipped=3) is False
+
+        [state] = storage.schedules.list()
+        assert (state.fired, state.skipped, state.last_job) == (1, 0, "a")
+        assert states_of(storage) == {"a": "queued"}
+
+    def test_an_earlier_slot_is_refused(self, storage: Storage, clock: FakeClock) -> None:
+        registered = register(storage)
+
+        assert (
+            storage.schedules.fire("tidy", slot=registered.last_slot - 1, fire=a_job("a"), skipped=0) is False
+        )
+        assert storage.schedules.fire("tidy", slot=registered.last_slot, fire=a_job("a"), skipped=0) is False
+        assert states_of(storage) == {}
+
+    def test_slots_may_only_be_skipped(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        storage.schedules.fire("tidy", slot=clock.wall() + 1, fire=a_job("a"), skipped=0)
+        slot = clock.wall() + MINUTE
+
+        assert storage.schedules.fire("tidy", slot=slot, fire=None, skipped=7) is True
+
+        [state] = storage.schedules.list()
+        assert (state.last_slot, state.fired, state.skipped, state.last_job) == (slot, 1, 7, "a")
+
+    def test_a_schedule_that_nobody_registered_does_not_fire(
+        self, storage: Storage, clock: FakeClock
+    ) -> None:
+        fired = storage.schedules.fire("nobody", slot=clock.wall() + 1, fire=a_job("a"), skipped=0)
+
+        assert fired is False
+        assert states_of(storage) == {}
+
+    def test_of_many_that_fire_at_once_one_does(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        slot = clock.wall() + MINUTE
+        start = Barrier(8)
+        answers: list[bool] = []
+
+        def fire() -> None:
+            start.wait()
+            answers.append(storage.schedules.fire("tidy", slot=slot, fire=a_job(), skipped=0))
+
+        threads = [Thread(target=fire) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert sorted(answers) == [False] * 7 + [True]
+        assert len(storage.inspection.find()) == 1
+
+    def test_schedules_are_listed_by_name(self, storage: Storage) -> None:
+        for name in ["b", "c", "a"]:
+            register(storage, name)
+
+        assert [state.name for state in storage.schedules.list()] == ["a", "b", "c"]
