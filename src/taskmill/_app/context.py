@@ -1,0 +1,185 @@
+"""What a task can know of the attempt that it is part of."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from taskmill._core.job import Claimed, State
+from taskmill.errors import NoCurrentJob
+
+if TYPE_CHECKING:
+    from taskmill._app.application import Application
+
+LOCAL = "local"
+
+
+class Tenure:
+    """The time for which a session holds its jobs; `lost` once they may be somebody else's."""
+
+    __slots__ = ("lost", "session")
+
+    def __init__(self, session: int) -> None:
+        self.session = session
+        self.lost = False
+
+
+class Context:
+    """The current attempt of a job: what `current_job()` returns, and a parameter annotated with it receives.
+
+    Where a task is called plainly, outside of any job, it stands for that call: its `id` is "local".
+
+    - `id`: the job's id, the same in all its attempts: what makes a side effect idempotent.
+    - `attempt`, `max_attempts`: this is attempt 1, 2, ... of so many.
+    - `fence`: grows with every claim of the job; an outside resource that keeps the highest one it has seen
+      can refuse a worker that was taken for dead and is not.
+    - `lost`: True once the job is known to have been given to another worker; stop, nothing counts any more.
+    """
+
+    __slots__ = ("_app", "_headers", "_tenure", "claimed")
+
+    def __init__(self, app: Application, claimed: Claimed, tenure: Tenure) -> None:
+        self._app = app
+        self._tenure = tenure
+        self._headers: dict[str, str] | None = None
+        self.claimed = claimed
+
+    @classmethod
+    def local(cls, app: Application, task: str, max_attempts: int) -> Context:
+        """That of a plain call."""
+        return cls(app, _local_claim(task, max_attempts), Tenure(0))
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self.claimed.job_id
+
+    @property
+    def task(self) -> str:
+        """The name that the job is stored under."""
+        return self.claimed.task
+
+    @property
+    def queue(self) -> str:
+        """The queue that the job came from."""
+        return self.claimed.queue
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.claimed.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts the job has in all."""
+        return self.claimed.max_attempts
+
+    @property
+    def fence(self) -> int:
+        """The number of this claim of the job; it only ever grows."""
+        return self.claimed.fence
+
+    @property
+    def lost(self) -> bool:
+        """Whether the job may have been given to another worker."""
+        return self._tenure.lost
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the call was enqueued with: ``using(headers=...)``."""
+        if self._headers is None:
+            import json  # noqa: PLC0415  (3 ms of the import, and seldom needed)
+
+            self._headers = json.loads(self.claimed.headers or "{}")
+        return self._headers
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a plain call and no job."""
+        return self.claimed.job_id == LOCAL
+
+    @property
+    def cancel_requested(self) -> bool:
+        """Whether the job should stop: somebody asked for it, or it is not ours; reads the store each time."""
+        if self.is_local:
+            return False
+        job = self._app.storage.inspection.job(self.id)
+        if self.lost or job is None or job.state is not State.RUNNING or job.fence != self.fence:
+            return True
+        return job.cancel_requested
+
+    def __repr__(self) -> str:
+        return f"<Context {self.task} {self.id} attempt {self.attempt} of {self.max_attempts}>"
+
+
+_current: ContextVar[Context] = ContextVar("taskmill_current_job")
+
+
+def current_job() -> Context:
+    """The Context of the job that the caller is part of; NoCurrentJob outside of one.
+
+    >>> @mill.task(retries=3)
+    ... def resize(path: str) -> str:
+    ...     return f"{path}, attempt {current_job().attempt}"
+    >>> resize.enqueue("a.png").get()
+    'a.png, attempt 1'
+    """
+    context = _current.get(None)
+    if context is None:
+        raise NoCurrentJob
+    return context
+
+
+class _Entered:
+    """A context manager of its own, because it is on the way of every attempt."""
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __enter__(self) -> Context:
+        self._token = _current.set(self._context)
+        return self._context
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
+
+
+def entered(context: Context) -> AbstractContextManager[Context]:
+    """Make *context* the current one of a block."""
+    return _Entered(context)
+
+
+def entered_or_local(app: Application, task: str, max_attempts: int) -> AbstractContextManager[Context]:
+    """The current context; outside of any, that of a plain call becomes it."""
+    context = _current.get(None)
+    return _Entered(context or Context.local(app, task, max_attempts))
+
+
+is_driving: ContextVar[bool] = ContextVar("taskmill_is_driving", default=False)
+"""Whether the code that runs is what a worker itself waits for: its signal handlers."""
+
+
+def job_in_progress() -> Context | None:
+    """As `current_job`, but None outside of a job and in a plain call."""
+    context = _current.get(None)
+    return None if context is None or context.is_local else context
+
+
+def _local_claim(task: str, max_attempts: int) -> Claimed:
+    return Claimed(
+        ref=0,
+        job_id=LOCAL,
+        task=task,
+        queue=LOCAL,
+        executor="thread",
+        attempt=1,
+        max_attempts=max_attempts,
+        fence=0,
+        plain=True,
+        args="",
+        given=None,
+        headers=None,
+    )

@@ -1,0 +1,202 @@
+"""The handle of an enqueued job."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from taskmill._app import check, steering
+from taskmill._app.bridge import in_thread
+from taskmill._app.check import Duration
+from taskmill._app.context import is_driving, job_in_progress
+from taskmill._app.patience import pauses
+from taskmill._core.instant import SECOND
+from taskmill._core.job import ErrorInfo, Job, Reason, State
+from taskmill.errors import (
+    JobCancelled,
+    JobExpired,
+    JobFailed,
+    ResultNotKept,
+    ResultTimeout,
+    WouldDeadlock,
+)
+
+if TYPE_CHECKING:
+    from taskmill._app.application import Application
+    from taskmill._storage.base import Outcome
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Result(Generic[R_co]):
+    """The handle of one job; `id` is enough to make another one anywhere: ``mill.result(id)``.
+
+    Reading does not consume: a result can be read by anyone, any number of times, until its `result_ttl` is
+    over.
+
+    >>> result = add.enqueue(2, 3)
+    >>> result.get(timeout=5)
+    5
+    """
+
+    __slots__ = ("_app", "_ending", "_task", "id")
+
+    def __init__(self, app: Application, job_id: str, task: str = "") -> None:
+        self._app = app
+        self._ending: Outcome | None = None
+        self._task = task
+        self.id = job_id
+
+    def get(self, timeout: Duration | None = None, *, inside_task: bool = False) -> R_co:
+        """Wait until the job has ended and return what its function returned; None is a value like any other.
+
+        Waits at most *timeout* seconds (None: as long as it takes; 0: not at all). It is the final outcome
+        that counts: a failed attempt that will be repeated has not ended the job. The process that
+        has the result wakes the caller.
+
+        Raises:
+            JobFailed: the last attempt failed; carries its error and traceback as text.
+            JobCancelled: it was revoked, or a step before it did not succeed; JobExpired: not started in
+            time. ResultTimeout: it has not ended yet; it goes on.
+            ResultNotKept: the store does not hold it (any more).
+            WouldDeadlock: the caller is a task itself, and the job may need the slot that it occupies;
+                *inside_task* waits nevertheless.
+        """
+        ending = self._ending or self._await_end(_seconds(timeout), inside_task=inside_task)
+        return self._value(ending)
+
+    async def aget(
+        self,
+        timeout: Duration | None = None,  # noqa: ASYNC109  (as that of `get`, and in the same error)
+        *,
+        inside_task: bool = False,
+    ) -> R_co:
+        """As `get`, without blocking the event loop; ``await result`` is short for it."""
+        ending = self._ending or await self._await_end_in_loop(_seconds(timeout), inside_task=inside_task)
+        return self._value(ending)
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        return self.aget().__await__()
+
+    @property
+    def state(self) -> State:
+        """Where the job is now, read from the store; ResultNotKept if that does not hold it."""
+        return (self._ending or self._look()).state
+
+    def job(self) -> Job:
+        """Everything that is known of the job, with its attempts; ResultNotKept if there is no such job."""
+        job = self._app.storage.inspection.job(self.id)
+        if job is None:
+            raise ResultNotKept(self.id)
+        return job
+
+    def cancel(self) -> bool:
+        """Cancel the job with the later steps of its pipeline, or ask it to stop if it runs.
+
+        True: it will not run, or it runs for the last time and `Context.cancel_requested` is set for it.
+        False: it has ended already.
+        """
+        return steering.cancel(self._app, self.id)
+
+    def __repr__(self) -> str:
+        return f"<Result {self._task} {self.id}>" if self._task else f"<Result {self.id}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Result) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _await_end(self, timeout: float | None, *, inside_task: bool) -> Outcome:
+        woken = threading.Event()
+        # First the bell, then the look: an end between the two is not missed.
+        forget = self._app.storage.wake.on_end(self.id, woken.set)
+        try:
+            seen = self._look()
+            self._check_waiting(seen, timeout, inside_task=inside_task)
+            for pause in pauses(timeout, self._app.storage.wake.patience):
+                if seen.state.is_final:
+                    break
+                woken.wait(pause)
+                seen = self._look()
+        finally:
+            forget()
+        return self._final(seen, timeout)
+
+    async def _await_end_in_loop(self, seconds: float | None, *, inside_task: bool) -> Outcome:
+        import asyncio  # noqa: PLC0415  (40 ms, for programs that have it already)
+
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def ring() -> None:
+            with suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(woken.set)
+
+        forget = self._app.watch.add(self.id, ring)
+        try:
+            seen = await in_thread(self._look)
+            self._check_waiting(seen, seconds, inside_task=inside_task)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    while not seen.state.is_final:
+                        await woken.wait()
+                        woken.clear()
+                        seen = await in_thread(self._look)
+        finally:
+            forget()
+        return self._final(seen, seconds)
+
+    def _look(self) -> Outcome:
+        seen = self._app.storage.inspection.outcome(self.id)
+        if seen is None:
+            raise ResultNotKept(self.id)
+        if seen.state.is_final:
+            self._ending = seen
+        return seen
+
+    def _check_waiting(self, seen: Outcome, timeout: float | None, *, inside_task: bool) -> None:
+        if inside_task or timeout == 0 or seen.state.is_final:
+            return
+        if job_in_progress() or is_driving.get():
+            raise WouldDeadlock
+
+    def _final(self, seen: Outcome, timeout: float | None) -> Outcome:
+        if not seen.state.is_final:
+            raise ResultTimeout(self.id, timeout or 0, seen.state)
+        return seen
+
+    def _value(self, ending: Outcome) -> R_co:
+        match ending.state:
+            case State.SUCCEEDED if ending.result is not None:
+                return cast(R_co, self._app.codec.decode(ending.result))
+            case State.FAILED:
+                error = ending.error or ErrorInfo("Error", "no details were kept")
+                raise JobFailed(self.id, ending.task, ending.reason or Reason.ERROR, error)
+            case State.CANCELLED:
+                kind = JobExpired if ending.reason == Reason.EXPIRED else JobCancelled
+                detail = ending.error.message if ending.error else ""
+                raise kind(self.id, ending.task, ending.reason or Reason.REVOKED, detail)
+            case _:
+                raise ResultNotKept(self.id)
+
+
+class PipelineResult(Result[R_co]):
+    """The handle of a pipeline: the result of its last step, and each of its `steps`."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, app: Application, steps: tuple[Result[Any], ...], task: str) -> None:
+        super().__init__(app, steps[-1].id, task)
+        self.steps = steps
+
+    def cancel(self) -> bool:
+        """Cancel every step that has not ended; False if all have."""
+        # From the first on, so that none becomes ready to run meanwhile.
+        answers = [step.cancel() for step in self.steps]
+        return any(answers)
+
+
+def _seconds(timeout: Duration | None) -> float | None:
+    return None if timeout is None else check.micros("timeout", timeout) / SECOND

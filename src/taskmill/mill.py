@@ -1,0 +1,318 @@
+"""The one object that a program makes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
+
+from taskmill._app import steering
+from taskmill._app.application import Application, Hook
+from taskmill._app.bridge import in_thread
+from taskmill._app.check import Duration
+from taskmill._app.context import Context
+from taskmill._app.definition import TaskMaker, define
+from taskmill._app.lock import Lock
+from taskmill._app.periodic import check_schedule
+from taskmill._app.periodic import register as register_periodic
+from taskmill._app.result import Result
+from taskmill._app.signals import Handler, check_kinds
+from taskmill._app.signature import Pipeline, Signature, enqueue_all
+from taskmill._storage.open import shown
+from taskmill.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from taskmill._app.settings import TaskSettings
+    from taskmill._core.event import Event, EventKind
+    from taskmill._core.schedule import Schedule
+    from taskmill._storage.clock import Clock
+    from taskmill._worker.worker import Worker
+
+P = ParamSpec("P")
+R = TypeVar("R")
+H = TypeVar("H", bound=Handler)
+HookT = TypeVar("HookT", bound=Hook)
+C = TypeVar("C", bound=type)
+W = TypeVar("W", bound=Callable[[Context], Iterator[None] | AbstractContextManager[object]])
+
+
+class Mill:
+    """The tasks of a program and the store that their jobs live in.
+
+    - *url*: ``sqlite:///jobs.db`` (a file, made on first use) or ``memory://``; without one, what the
+      environment variable TASKMILL_URL says, else ``sqlite:///taskmill.db``. Options:
+      ``?durability=normal&timeout=5``.
+    - *imports*: modules that define tasks, which a worker imports before it starts.
+    - *lease* (30 s): a process that gives no sign of life for so long is taken for dead. On one host, death
+      is noticed at once.
+    - *payload_limit* (1 MB): how many bytes the arguments, or the result, of a job may have.
+    - *clock*: another clock, for tests.
+
+    Making one opens nothing; the first job does. It may be shared by threads, and inherited by a fork.
+
+    >>> mill = Mill("sqlite:///jobs.db")
+    >>> @mill.task
+    ... def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> result = add.enqueue(2, 3)
+    >>> with mill.worker():
+    ...     print(result.get(timeout=5))
+    5
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        imports: Iterable[str] = (),
+        lease: Duration = 30,
+        payload_limit: int = 1_000_000,
+        clock: Clock | None = None,
+    ) -> None:
+        self._app = Application(url, imports=imports, lease=lease, payload_limit=payload_limit, clock=clock)
+
+    @property
+    def app(self) -> Application:
+        """What the command line, the dashboard and the like work with; no part of the stable interface."""
+        return self._app
+
+    @property
+    def url(self) -> str:
+        """Where the store is, with the password if it has one."""
+        return self._app.url
+
+    def configure(self, url: str) -> None:
+        """Name the store later, as an application factory does; ConfigurationError once it has been used."""
+        self._app.configure(url)
+
+    def close(self) -> None:
+        """Free the locks held by this process and close the store's files; the next use opens them again."""
+        self._app.close()
+
+    def __repr__(self) -> str:
+        return f"<Mill {shown(self.url)} with {len(self._app.tasks)} tasks>"
+
+    # --- defining
+
+    @property
+    def task(self) -> TaskMaker:
+        """Make a task of a function: ``@mill.task``, or with options ``@mill.task(retries=3, queue="mail")``.
+
+        A ``def`` runs in a thread of a worker, an ``async def`` on its event loop. A parameter that is
+        annotated with Context is filled in by the worker; let it be the first. The options, with their
+        defaults:
+
+        - `name` (module and function): what its jobs are stored under; old names go to `aliases`.
+        - `queue` ("default"), `priority` (0; -100 to 100, higher first).
+        - `retries` (0), `retry_delay` (1 s), `backoff` (2), `jitter` (0.1): attempt n+1 begins
+          ``retry_delay * backoff ** (n - 1)`` after attempt n failed, at most 1 h, plus up to a tenth.
+        - `retry_on` (any error), `no_retry_on` (none): classes of exceptions.
+        - `timeout` (none): the limit of one attempt; of an ``async def`` only.
+        - `expires` (never): not started so long after it was enqueued, it is cancelled.
+        - `lock` (none): of all jobs with that lock, one runs at a time.
+        - `executor`: chosen by the kind of the function; leave it out.
+        - `result_ttl` (1 day; failed jobs 30 days): how long it is kept after it ended. 0: not at all.
+
+        Durations are seconds or timedelta.
+
+        Raises:
+            ConfigurationError: an option is wrong, the name is taken, or the function cannot be a task.
+
+        >>> @mill.task(retries=3, retry_on=OSError)
+        ... def fetch(url: str, *, limit: int = 10) -> list[str]:
+        ...     return [url] * limit
+        >>> fetch.enqueue("https://example.org", limit=2).get()
+        ['https://example.org', 'https://example.org']
+        """
+        return TaskMaker(partial(define, self._app))
+
+    def periodic(self, schedule: Schedule, /, **settings: Unpack[TaskSettings]) -> TaskMaker:
+        """Let a function, or a task, be enqueued by the clock, each slot once however many workers there are.
+
+        The function takes no arguments but a Context; the options are those of `task`. `name` is that of the
+        schedule too, so that a task can have several. After a pause of all workers the latest slot that was
+        missed runs once if it is less than an hour old; a new schedule owes nothing.
+
+        Raises:
+            ConfigurationError: the function needs arguments, or the name is taken.
+
+        >>> @mill.periodic(cron("*/5 9-17 * * mon-fri", tz="Europe/Berlin"))
+        ... def sync() -> None: ...
+        """
+        check_schedule(schedule)
+        return TaskMaker(partial(register_periodic, self._app, schedule), settings)
+
+    @overload
+    def on(self, handler: H, /) -> H: ...
+    @overload
+    def on(self, /, *kinds: EventKind) -> Callable[[H], H]: ...
+
+    def on(self, /, *kinds: Any) -> Any:
+        """Call a function with each Event of these kinds in this process; of all kinds where none is named.
+
+        Events come after the change is stored, in the process that makes it: `enqueued` where a job is
+        enqueued, `started` and what follows in the worker. Handlers run in the order in which they are
+        registered; an error in one is logged and harms nothing. A process that dies tells nothing: what must
+        not be missed is the work of a task.
+
+        Raises:
+            ConfigurationError: there is no such kind, or the handler is an ``async def``.
+
+        >>> @mill.on("succeeded", "failed")
+        ... def log(event: Event) -> None:
+        ...     print(event.kind, event.task, event.args)
+        """
+        if len(kinds) == 1 and callable(kinds[0]):
+            self._app.signals.on((), kinds[0])
+            return kinds[0]
+        check_kinds(kinds)
+
+        def decorate(handler: H) -> H:
+            self._app.signals.on(kinds, handler)
+            return handler
+
+        return decorate
+
+    def wrap(self, wrapper: W) -> W:
+        """Put a generator function around each attempt: it runs up to its ``yield`` before, the rest after.
+
+        It runs where the attempt does: in its thread, or on the event loop, where it must not block. An error
+        of the task is raised at the ``yield``; an error of its own fails the attempt. The first one
+        registered is the outermost.
+
+        >>> @mill.wrap
+        ... def timing(context: Context) -> Iterator[None]:
+        ...     began_at = time.monotonic()
+        ...     yield
+        ...     print(context.task, time.monotonic() - began_at)
+        """
+        if inspect.isasyncgenfunction(wrapper) or inspect.iscoroutinefunction(wrapper):
+            raise ConfigurationError(
+                f"{wrapper!r}: @mill.wrap takes a def with one yield, for async tasks too"
+            )
+        is_generator = inspect.isgeneratorfunction(wrapper)
+        self._app.wrappers.append(contextmanager(cast(Any, wrapper)) if is_generator else cast(Any, wrapper))
+        return wrapper
+
+    def on_start(self, hook: HookT) -> HookT:
+        """Call a function without arguments when a worker starts; an error in it keeps it from starting."""
+        _check_hook(hook)
+        self._app.start_hooks.append(hook)
+        return hook
+
+    def on_stop(self, hook: HookT) -> HookT:
+        """Call a function without arguments when a worker has stopped; an error in it is logged."""
+        _check_hook(hook)
+        self._app.stop_hooks.append(hook)
+        return hook
+
+    def register(self, cls: C) -> C:
+        """Let instances of a dataclass, Enum, NamedTuple or pydantic model be arguments and results.
+
+        Not needed for classes that the annotations of a task name. Raises ConfigurationError for other
+        classes.
+
+        >>> @mill.register
+        ... @dataclass
+        ... class Order:
+        ...     number: int
+        """
+        try:
+            self._app.codec.register(cls)
+        except TypeError as error:
+            raise ConfigurationError(str(error)) from None
+        return cls
+
+    # --- enqueueing
+
+    @overload
+    def enqueue_many(self, calls: Iterable[Signature[R]]) -> list[Result[R]]: ...
+    @overload
+    def enqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]: ...
+
+    def enqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]:
+        """Store calls and pipelines in one transaction, all or none; their results in order.
+
+        >>> results = mill.enqueue_many(add.s(n, n) for n in range(1000))
+        """
+        return enqueue_all(self._app, calls)
+
+    @overload
+    async def aenqueue_many(self, calls: Iterable[Signature[R]]) -> list[Result[R]]: ...
+    @overload
+    async def aenqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]: ...
+
+    async def aenqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]:
+        """As `enqueue_many`, without blocking the event loop."""
+        return await in_thread(enqueue_all, self._app, calls)
+
+    def result(self, job_id: str) -> Result[Any]:
+        """The handle of the job with that id, whoever enqueued it."""
+        return Result(self._app, job_id)
+
+    def lock(self, name: str, timeout: Duration | None = None) -> Lock:
+        """A lock that one holder at a time has, in all processes that share the store.
+
+        ``with mill.lock("daily-sync", timeout=10):`` waits so many seconds (None: as long as it takes; 0:
+        tries once), then LockTimeout. As a decorator it is the task's option `lock`. `Lock` says more.
+        """
+        return Lock(self._app, name, timeout)
+
+    # --- running
+
+    def worker(
+        self,
+        *,
+        threads: int = 4,
+        coroutines: int = 1000,
+        queues: Collection[str] | None = None,
+        grace: float = 25.0,
+        burst: bool = False,
+    ) -> Worker:
+        """A worker in this process, for scripts, tests and notebooks.
+
+        A program in production runs ``taskmill worker module:mill``.
+
+        - *threads*: how many plain functions run at once; *coroutines*: how many ``async def`` tasks.
+        - *queues* (all): which ones it serves, strictly by priority across them.
+        - *grace* (25 s): on leaving, how long running jobs may go on before they are given back, no attempt
+          burnt.
+        - *burst*: run all that is due, then stop.
+
+        >>> with mill.worker(threads=4):
+        ...     print(add.enqueue(2, 3).get(timeout=5))
+        5
+        """
+        # The composition: the worker knows the application, and a program that only enqueues needs no worker.
+        from taskmill._worker.options import WorkerOptions  # noqa: PLC0415
+        from taskmill._worker.worker import Worker  # noqa: PLC0415
+
+        options = WorkerOptions(
+            threads=threads, coroutines=coroutines, queues=queues, grace=grace, burst=burst
+        )
+        return Worker(self._app, options)
+
+    # --- steering
+
+    def events(self, limit: int = 20) -> list[Event]:
+        """The latest lifecycle events, oldest first, put together from the jobs that the store holds."""
+        return steering.events(self._app, limit)
+
+    def cancel(self, job_id: str) -> bool:
+        """As `Result.cancel`: False if the job has ended or is not there."""
+        return steering.cancel(self._app, job_id)
+
+    def retry(self, job_id: str) -> bool:
+        """Queue a failed or cancelled job again, with one more attempt; False if it is neither."""
+        return steering.retry(self._app, job_id)
+
+    def purge(self, *, queue: str | None = None, ended: bool = False) -> int:
+        """Delete for good all waiting jobs, or all *ended* ones, of one queue or of all; return how many."""
+        return steering.purge(self._app, queue=queue, ended=ended)
+
+
+def _check_hook(hook: Any) -> None:
+    if not callable(hook) or inspect.iscoroutinefunction(hook):
+        raise ConfigurationError(f"{hook!r}: @mill.on_start and @mill.on_stop take a def without arguments")

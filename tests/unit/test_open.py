@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.open import open_storage, shown
+from taskmill._storage.sqlite.storage import SqliteStorage
+from taskmill.errors import InvalidURL
+from taskmill.testing import FakeClock
+
+
+def test_memory() -> None:
+    clock = FakeClock()
+
+    storage = open_storage("memory://", clock=clock)
+
+    assert isinstance(storage, MemoryStorage)
+    assert storage.now() == clock.wall()
+
+
+@pytest.mark.parametrize(
+    "url, path",
+    [
+        ("sqlite:///jobs.db", "{here}/jobs.db"),
+        ("sqlite:///var/jobs.db", "{here}/var/jobs.db"),
+        ("sqlite:////var/lib/jobs.db", "/var/lib/jobs.db"),
+        ("SQLITE:///jobs.db?durability=normal&timeout=0.5", "{here}/jobs.db"),
+        ("sqlite:///my%20jobs%3F.db", "{here}/my jobs?.db"),
+    ],
+)
+def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    storage = open_storage(url, clock=FakeClock())
+
+    assert isinstance(storage, SqliteStorage)
+    assert storage.url == f"sqlite:///{path.format(here=tmp_path)}"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url, problem",
+    [
+        ("", "it has no '://'"),
+        ("jobs.db", "it has no '://'"),
+        ("sqlite:jobs.db", "it has no '://'"),
+        ("sqlite://jobs.db", "the path of a file begins after the third slash"),
+        ("sqlite://", "the path of a file begins after the third slash"),
+        ("sqlite:///", "it names no file"),
+        ("sqlite:///jobs/", "it names no file"),
+        ("sqlite:///:memory:", "a store in memory is 'memory://'"),
+        ("sqlite:///jobs.db?durabilty=full", "there is no option 'durabilty', only durability and timeout"),
+        ("sqlite:///jobs.db?durability=none", "durability=none is neither full nor normal"),
+        ("sqlite:///jobs.db?timeout=soon", "timeout=soon is no number of seconds"),
+        ("sqlite:///jobs.db?timeout=-1", "timeout=-1 is no number of seconds"),
+        ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
+        ("memory://jobs", "nothing follows 'memory://'"),
+        ("postgresql://host/jobs", "the store 'postgresql' comes with a later release"),
+        ("redis://host", "the store 'redis' comes with a later release"),
+        ("mysql://host", "there is no store 'mysql', only sqlite, memory"),
+    ],
+)
+def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
+    with pytest.raises(InvalidURL) as caught:
+        open_storage(url)
+
+    assert str(caught.value).startswith(f"{url!r} is no store URL: {problem}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url, safe",
+    [
+        ("postgresql://me:secret@host/jobs", "postgresql://me:***@host/jobs"),
+        ("redis://:se@cr/et@host", "redis://:***@host"),
+        ("sqlite:///jobs.db", "sqlite:///jobs.db"),
+        ("sqlite:////home/a@b/jobs.db", "sqlite:////home/a@b/jobs.db"),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+    ],
+)
+def test_a_password_is_not_shown(url: str, safe: str) -> None:
+    assert shown(url) == safe
