@@ -1,0 +1,256 @@
+"""One run of a task's function: whatever happens in it becomes an Outcome."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from taskmill._app.application import Application, Wrapper
+from taskmill._app.context import Context, Tenure, entered
+from taskmill._app.task import BaseTask
+from taskmill._core.instant import DAY, duration
+from taskmill._core.job import Claimed, ErrorInfo
+from taskmill._core.outcome import (
+    CancelAsked,
+    Outcome,
+    Raised,
+    Released,
+    ResultRefused,
+    RetryAsked,
+    SnoozeAsked,
+    Succeeded,
+    TimedOut,
+    Undecodable,
+    Unknown,
+)
+from taskmill._worker.report import harmless
+from taskmill.errors import Cancel, Retry, Snooze
+
+logger = logging.getLogger("taskmill.worker")
+
+LONGEST_TRACEBACK = 32_000
+LONGEST_MESSAGE = 8_000
+# Further off than anybody means it, and near enough for every calendar.
+LONGEST_DELAY = 36_500 * DAY
+# Whose frames are left out of tracebacks: those that call tasks. The demo's tasks are in taskmill too.
+_CALLERS = ("taskmill._app.", "taskmill._worker.", "taskmill.huey.")
+
+AnyTask = BaseTask[Any, Any]
+Limit = Callable[[float], Any]
+
+
+class TimeLimitReached(Exception):
+    """The attempt ran longer than the task's timeout; it never leaves the worker."""
+
+
+class Call(NamedTuple):
+    """A function, ready to be called."""
+
+    claimed: Claimed
+    task: AnyTask
+    context: Context
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Attempts:
+    """Runs attempts for one session of one worker; none of them raises, whatever the task and its classes do."""
+
+    def __init__(self, app: Application, tenure: Tenure) -> None:
+        self._app = app
+        self._tenure = tenure
+
+    def run(self, claimed: Claimed) -> Outcome:
+        """Call a plain function in this thread."""
+        try:
+            return self._run(claimed)
+        except BaseException as error:  # noqa: BLE001  (a slot would be lost, and the job would never end)
+            return _unforeseen(claimed, error)
+
+    def _run(self, claimed: Claimed) -> Outcome:
+        call = self._prepare(claimed)
+        if not isinstance(call, Call):
+            return call
+        value = None  # also where a wrapper keeps the task's error to itself
+        try:
+            with self._surroundings(call):
+                value = call.task.invoke(call.context, call.args, call.kwargs)
+        except BaseException as error:  # noqa: BLE001  (SystemExit must not end the worker)
+            return _after_error(call.task, error)
+        return self._after_return(call.task, value)
+
+    async def run_async(self, claimed: Claimed, limit: Limit, is_interrupted: Callable[[], bool]) -> Outcome:
+        """Await a coroutine function; *limit* makes the context manager that ends it in time.
+
+        A cancellation counts as given back where the worker *is_interrupted*, else as the task's own error.
+        """
+        try:
+            return await self._run_async(claimed, limit, is_interrupted)
+        except BaseException as error:  # noqa: BLE001  (as in run)
+            return _unforeseen(claimed, error)
+
+    async def _run_async(self, claimed: Claimed, limit: Limit, is_interrupted: Callable[[], bool]) -> Outcome:
+        call = self._prepare(claimed)
+        if not isinstance(call, Call):
+            return call
+        value = None
+        try:
+            with self._surroundings(call):
+                value = await self._limited(call, limit)
+        except BaseException as error:  # noqa: BLE001  (as in _run)
+            # By name: importing asyncio costs 20 ms, which a worker without coroutine tasks need not pay.
+            if type(error).__name__ == "CancelledError" and is_interrupted():
+                return Released()
+            return _after_error(call.task, error)
+        return self._after_return(call.task, value)
+
+    async def _limited(self, call: Call, limit: Limit) -> Any:
+        awaitable: Awaitable[Any] = call.task.invoke(call.context, call.args, call.kwargs)
+        if call.task.timeout is None:
+            return await awaitable
+        scope = limit(call.task.timeout)
+        try:
+            async with scope:
+                return await awaitable
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise TimeLimitReached(f"ran longer than its timeout of {call.task.timeout:g} s") from error
+
+    def _prepare(self, claimed: Claimed) -> Call | Outcome:
+        task = self._app.tasks.find(claimed.task)
+        if task is None:
+            return Unknown()
+        codec = self._app.codec
+        try:
+            args, kwargs = codec.decode_call(claimed.args)
+            if claimed.given is not None:
+                args = (codec.decode(claimed.given), *args)
+        except BaseException as error:  # noqa: BLE001  (a class may do anything while an instance is made)
+            return Undecodable(_info(error, with_traceback=False))
+        context = Context(self._app, claimed, self._tenure)
+        return Call(claimed, task, context, args, kwargs)
+
+    def _surroundings(self, call: Call) -> AbstractContextManager[object]:
+        """What is around the call: `current_job()`, the event "started", the wrappers of `Mill.wrap`."""
+        if self._app.signals.wants("started"):
+            with harmless():
+                self._app.tell_claimed("started", call.claimed)
+        if not self._app.wrappers:
+            return entered(call.context)
+        return _Wrapped(call.context, self._app.wrappers)
+
+    def _after_return(self, task: AnyTask, value: Any) -> Outcome:
+        try:
+            return Succeeded(self._app.codec.encode(value, limit=self._app.payload_limit))
+        except BaseException as error:  # noqa: BLE001  (a class may do anything while it is read)
+            return ResultRefused(_info(error, f"the result of {task.name}: "))
+
+
+class _Wrapped:
+    """Enters the wrappers when the call begins, so that an error in one is an error of the attempt."""
+
+    def __init__(self, context: Context, wrappers: list[Wrapper]) -> None:
+        self._context = context
+        self._wrappers = wrappers
+        self._stack = ExitStack()
+
+    def __enter__(self) -> None:
+        try:
+            self._stack.enter_context(entered(self._context))
+            for wrapper in self._wrappers:
+                self._stack.enter_context(wrapper(self._context))
+        except BaseException:
+            # Those around it may handle the error, but without it the task cannot be called.
+            self._stack.__exit__(*sys.exc_info())
+            raise
+
+    def __exit__(self, *error: Any) -> bool | None:  # noqa: PYI036  (as it came, to the stack)
+        return self._stack.__exit__(*error)
+
+
+def _after_error(task: AnyTask, error: BaseException) -> Outcome:
+    match error:
+        case Retry():
+            return RetryAsked(_info(error), _delay_of(error))
+        case Snooze():
+            delay = _delay_of(error)
+            # Without a delay it would come back at once, for ever: that is an error, which uses up attempts.
+            return Raised(_info(error, "no delay to snooze for: ")) if delay is None else SnoozeAsked(delay)
+        case Cancel():
+            return CancelAsked(_info(error, with_traceback=False))
+        case TimeLimitReached():
+            return TimedOut(ErrorInfo("TimeoutError", str(error)))
+        case _:
+            return Raised(_info(error), task.is_retriable(error))
+
+
+def _unforeseen(claimed: Claimed, error: BaseException) -> Outcome:
+    logger.error("%s %s: the attempt failed beside its task", claimed.task, claimed.job_id, exc_info=error)
+    return Raised(ErrorInfo(type(error).__name__, "the attempt failed beside its task; see the worker's log"))
+
+
+def _delay_of(error: Retry | Snooze) -> int | None:
+    """In microseconds; None for none and for a wrong one: the way out of a task must not cost the job."""
+    # A subclass may not have called __init__.
+    delay: float | timedelta | None = getattr(error, "delay", None)
+    try:
+        return None if delay is None else min(duration(delay), LONGEST_DELAY)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _info(error: BaseException, prefix: str = "", *, with_traceback: bool = True) -> ErrorInfo:
+    """The error as text that every store can hold."""
+    try:
+        message = str(error)
+    except BaseException:  # noqa: BLE001  (a broken __str__ of somebody's exception)
+        message = f"<{type(error).__name__} without a readable message>"
+    return ErrorInfo(
+        _storable(_qualified_name(type(error))),
+        _storable(_beginning(prefix + message, LONGEST_MESSAGE)),
+        _storable(_ending(_traceback(error), LONGEST_TRACEBACK)) if with_traceback else "",
+    )
+
+
+def _qualified_name(error: type[BaseException]) -> str:
+    module = error.__module__
+    return error.__qualname__ if module == "builtins" else f"{module}.{error.__qualname__}"
+
+
+def _traceback(error: BaseException) -> str:
+    """From the task's function on: how the worker came to call it says nothing about the error."""
+    frames = error.__traceback__
+    while frames is not None and str(frames.tb_frame.f_globals.get("__name__")).startswith(_CALLERS):
+        frames = frames.tb_next
+    try:
+        return "".join(traceback.format_exception(type(error), error, frames))
+    except BaseException:  # noqa: BLE001  (formatting calls the exception's own code)
+        return ""
+
+
+def _beginning(text: str, longest: int) -> str:
+    return (
+        text
+        if len(text) <= longest
+        else f"{text[:longest]} [... {len(text) - longest:,} characters left out]"
+    )
+
+
+def _ending(text: str, longest: int) -> str:
+    """The end of a traceback says most."""
+    return (
+        text
+        if len(text) <= longest
+        else f"[... {len(text) - longest:,} characters left out]\n{text[-longest:]}"
+    )
+
+
+def _storable(text: str) -> str:
+    """Without what UTF-8 or a database cannot carry."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")

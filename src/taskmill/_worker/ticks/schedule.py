@@ -1,0 +1,61 @@
+"""Fires periodic tasks at their slots; every worker does it, the store lets each slot through once."""
+
+from __future__ import annotations
+
+import logging
+
+from taskmill._app.application import Application
+from taskmill._app.periodic import Periodic
+from taskmill._core.instant import SECOND
+from taskmill._core.schedule import Due, due
+from taskmill._worker.report import harmless
+
+logger = logging.getLogger("taskmill.worker")
+
+# Waits are cut here, so that a step of the wall clock is seen.
+LONGEST_REST = 1.0
+
+
+class Schedule:
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self._last_slots: dict[str, int] = {}
+
+    def tick(self) -> float:
+        rests = [self._run(periodic) for periodic in tuple(self._app.periodics.values())]
+        return min([LONGEST_REST, *rests])
+
+    def _run(self, periodic: Periodic) -> float:
+        """Fire what is due; return how many seconds until the next slot."""
+        if periodic.name not in self._last_slots:
+            self._register(periodic)
+        now = self._app.storage.now()
+        found = self._due(periodic, now)
+        if found.skipped:
+            # Missed by this worker; another one may have fired them.
+            self._register(periodic)
+            found = self._due(periodic, now)
+        if found.fire is not None or found.skipped:
+            self._fire(periodic, found)
+        return LONGEST_REST if found.next_at is None else max(0.0, (found.next_at - now) / SECOND)
+
+    def _register(self, periodic: Periodic) -> None:
+        state = self._app.storage.schedules.register(
+            name=periodic.name, task=periodic.task.name, spec=periodic.schedule.spec
+        )
+        self._last_slots[periodic.name] = state.last_slot
+
+    def _due(self, periodic: Periodic, now: int) -> Due:
+        return due(periodic.schedule, last_slot=self._last_slots[periodic.name], now=now)
+
+    def _fire(self, periodic: Periodic, found: Due) -> None:
+        job = None if found.fire is None else periodic.new_job()
+        if found.skipped:
+            logger.warning("%s: %d slots were missed and are not made up for", periodic.name, found.skipped)
+        schedules = self._app.storage.schedules
+        is_ours = schedules.fire(periodic.name, slot=found.last_slot, fire=job, skipped=found.skipped)
+        # Whether this worker or another fired it: the slot is accounted for.
+        self._last_slots[periodic.name] = found.last_slot
+        if is_ours and job is not None:
+            with harmless():
+                self._app.tell_enqueued([job])
