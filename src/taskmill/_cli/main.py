@@ -1,0 +1,104 @@
+"""The command line: finds the command, loads only what it needs, and turns how it ended into an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from taskmill._cli import exit_code
+from taskmill._cli.parser import Parser
+from taskmill._cli.text import OutputLost, complain, put
+from taskmill._cli.version import installed
+from taskmill.errors import TaskmillError
+
+
+class Command(NamedTuple):
+    """A module with ``configure(parser)`` and ``run(arguments) -> int``, imported when it is asked for."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "worker": Command("taskmill._cli.worker", "run the jobs of an application"),
+    "jobs": Command("taskmill._cli.jobs", "list, show, retry and cancel jobs"),
+    "queues": Command("taskmill._cli.queues", "how many jobs each queue holds"),
+    "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),
+    "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
+}
+
+_DESCRIPTION = "Background jobs that start as one SQLite file and lose nothing."
+_EPILOG = f"""\
+environment:
+  TASKMILL_URL  the store, if neither the application nor --url names one
+  TASKMILL_APP  the application, instead of TARGET and --app
+
+{exit_code.EXPLAINED}
+
+examples:
+  taskmill worker shop.tasks:mill --threads 8
+  taskmill jobs list --state failed
+  taskmill worker --help"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command line; return the exit status."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return _carry_out(given)
+    except KeyboardInterrupt:
+        return exit_code.INTERRUPTED
+    except OutputLost as loss:
+        return _after_loss(loss)
+    except TaskmillError as error:
+        complain(str(error))
+        return exit_code.of(error)
+
+
+def build_parser(wanted: Sequence[str]) -> Parser:
+    """The parser of all commands, complete for those that are *wanted*."""
+    parser = Parser(prog="taskmill", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version and exit")
+    for name, (module, summary) in COMMANDS.items():
+        command = parser.command(name, summary)
+        command.set_defaults(module=module)
+        if name in wanted:
+            import_module(module).configure(command)
+    return parser
+
+
+class _ShowVersion(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(f"taskmill {installed()}")
+        parser.exit()
+
+
+def _carry_out(given: Sequence[str]) -> int:
+    wanted = [next((word for word in given if not word.startswith("-")), "")]
+    try:
+        arguments = build_parser(wanted).parse_args(given)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    else:
+        status = import_module(arguments.module).run(arguments)
+    put()
+    return status
+
+
+def _after_loss(loss: OutputLost) -> int:
+    # Python flushes standard output once more when it ends, and would complain then.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    if isinstance(loss.__cause__, BrokenPipeError):
+        return exit_code.PIPE_CLOSED
+    complain(str(loss))
+    return exit_code.FAILURE

@@ -1,0 +1,60 @@
+"""Which store a command works on, given by its URL or by the application that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from taskmill._app.application import Application
+from taskmill._cli.parser import Parser
+from taskmill._storage.base import Storage
+from taskmill.errors import ConfigurationError, StoreUnavailable
+
+
+def add_options(parser: Parser) -> None:
+    """The options that all commands on a store have."""
+    parser.add_argument(
+        "--url", metavar="URL", help="the store (default: TASKMILL_URL, else sqlite:///taskmill.db, here)"
+    )
+    parser.setting(
+        "--app",
+        variable="TASKMILL_APP",
+        read=str,
+        metavar="TARGET",
+        told="module:attribute of the application: its store is taken, and its classes make arguments readable",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object for programs, times as ISO 8601")
+
+
+@contextmanager
+def open_app(arguments: Any) -> Iterator[Application]:
+    """The application whose store the command line names; that must be there, a look at it makes nothing."""
+    app = _named(arguments)
+    _require(app.storage)
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+def _named(arguments: Any) -> Application:
+    if not arguments.app:
+        return Application(arguments.url)
+    from taskmill._cli.target import load  # noqa: PLC0415  (only those that name one pay for it)
+
+    app = load(arguments.app).app
+    if arguments.url:
+        app.configure(arguments.url)
+    return app
+
+
+def _require(storage: Storage) -> None:
+    if storage.url.startswith("memory:"):
+        raise ConfigurationError(
+            f"{storage.url} lives in the process that made it and cannot be seen from another one"
+        )
+    if not storage.exists():
+        raise StoreUnavailable(
+            f"there is no store at {storage.url}: name one with --url or TASKMILL_URL, or enqueue a first job"
+        )

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskmill._cli.text import Column, clean, clean_lines, shortened, span, table
+
+COLUMNS = (Column("ID"), Column("NAME", shrinks=True), Column("COUNT", to_right=True, optional=True))
+
+
+class TestClean:
+    @given(st.text(st.characters(exclude_categories=[])))
+    def test_nothing_is_left_that_a_terminal_obeys(self, text: str) -> None:
+        assert clean(text).isprintable()
+        assert all(line.isprintable() for line in clean_lines(text))
+
+    @given(st.text().filter(str.isprintable))
+    def test_what_is_printable_stays(self, text: str) -> None:
+        assert clean(text) == text
+
+    @pytest.mark.parametrize(
+        "text, shown",
+        [
+            ("\x1b[31mred", r"\x1b[31mred"),
+            ("a\nb\r", r"a\nb\r"),
+            ("\x9b2J", r"\x9b2J"),
+            ("\u202eevil", r"\u202eevil"),
+            ("\u2066a\u2069", r"\u2066a\u2069"),
+            ("Grüße 日本", "Grüße 日本"),
+            ("\ud800", r"\ud800"),
+        ],
+    )
+    def test_the_rest_is_made_visible(self, text: str, shown: str) -> None:
+        assert clean(text) == shown
+
+    def test_lines_stay_lines(self) -> None:
+        assert clean_lines("one\r\n\ttwo\x1b\n") == ["one", r"    two\x1b", ""]
+
+
+class TestTable:
+    def test_columns_are_aligned(self) -> None:
+        assert table(COLUMNS, [("a", "x" * 10, 5), ("bb", "y", 1234567)]) == [
+            "ID  NAME          COUNT",
+            "a   xxxxxxxxxx        5",
+            "bb  y           1234567",
+        ]
+
+    def test_wide_characters_count_twice_and_combining_ones_not(self) -> None:
+        assert table(COLUMNS, [("日本", "e\u0301", 1), ("abcd", "e", 2)]) == [
+            "ID    NAME  COUNT",
+            "日本  e\u0301         1",
+            "abcd  e         2",
+        ]
+
+    def test_names_are_cut_in_front_to_fit(self) -> None:
+        assert table(COLUMNS, [("a", "shop.warehouse.count", 5)], 24) == [
+            "ID  NAME           COUNT",
+            "a   ...ouse.count      5",
+        ]
+
+    def test_optional_columns_are_left_out_where_cutting_is_not_enough(self) -> None:
+        assert table(COLUMNS, [("a", "shop.warehouse.count", 5)], 14) == [
+            "ID  NAME",
+            "a   ...e.count",
+        ]
+
+    def test_what_cannot_be_made_to_fit_is_shown_all_the_same(self) -> None:
+        assert table((Column("ID"),), [("a" * 20,)], 5) == ["ID", "a" * 20]
+
+    @given(st.lists(st.tuples(st.text(), st.text(), st.integers()), max_size=5), st.integers(1, 200))
+    def test_every_row_is_one_line(self, rows: list[tuple[str, str, int]], limit: int) -> None:
+        lines = table(COLUMNS, rows, limit)
+
+        assert len(lines) == len(rows) + 1
+        assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize(
+    "seconds, said",
+    [(0, "0.0 s"), (0.25, "0.2 s"), (1, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (-172800, "2 d")],
+)
+def test_span(seconds: float, said: str) -> None:
+    assert span(seconds) == said
+
+
+def test_what_is_shortened_says_how_much_is_missing() -> None:
+    assert shortened("abcdef", 6) == "abcdef"
+    assert shortened("abcdef", 2) == "ab... (4 more characters, all of them with --json)"
