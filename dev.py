@@ -25,9 +25,14 @@ COMMANDS = {
     "demo": "show taskmill at work: `taskmill demo`",
     "test": "run the whole suite, which includes formatting, lint and types; arguments go to pytest",
     "check": "the same in two parts: first formatting, lint and types, then the tests unless --no-tests",
-    "bench": "measure: bench/run.py",
+    "bench": "measure taskmill beside Huey, see docs/performance.md; --help says how",
+    "bench-peers": "the same beside other libraries, each installed into an environment of its own",
+    "soak": "load with kills for as long as asked: nothing may get lost, or grow; --help says how",
+    "simulate": "run taskmill on a simulated machine where everything goes wrong, seed after seed; --help says how",
     "mutants": "break taskmill on purpose and see that the tests notice: mutants/run.py",
 }
+EXTRAS: dict[str, set[str]] = {"demo": set(), "bench": {"bench"}, "bench-peers": set(), "soak": set()}
+"""What a command needs of pyproject.toml, if it is not the extra `dev`."""
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +42,7 @@ def main(argv: list[str]) -> int:
     command, rest = parse(argv), argv[1:]
     here = Path.cwd()
     os.chdir(ROOT)
-    install(extras="" if command == "demo" else "dev")
+    install(EXTRAS.get(command, {"dev"}))
     if command == "check":
         return check(rest)
     if command == "demo":
@@ -46,7 +51,10 @@ def main(argv: list[str]) -> int:
     tools: dict[str, list[str | Path]] = {
         "demo": [BIN / "taskmill", "demo"],
         "test": [PYTHON, "-m", "pytest"],
-        "bench": [PYTHON, "bench/run.py"],
+        "bench": [PYTHON, "-m", "bench"],
+        "bench-peers": [PYTHON, "-m", "bench.peers"],
+        "soak": [PYTHON, "-m", "soak"],
+        "simulate": [PYTHON, "-m", "simulation"],
         "mutants": [PYTHON, "mutants/run.py"],
     }
     return become(*tools[command], *rest)
@@ -73,14 +81,16 @@ def check(arguments: list[str]) -> int:
     return 1 if failed else 0
 
 
-def install(*, extras: str) -> None:
-    """Bring .venv up to date with pyproject.toml; a finished installation is recognised and left alone.
+def install(wanted: set[str]) -> None:
+    """Bring .venv up to date with pyproject.toml, with these extras; what is installed is recognised and left alone.
 
     The marker is removed first and written last, so that an interrupted installation is done again.
     """
     state = f"{sys.version} {ROOT} {(ROOT / 'pyproject.toml').read_text(encoding='utf-8')}"
     stamp = hashlib.sha256(state.encode()).hexdigest()
-    if MARKER.exists() and MARKER.read_text() in {f"{stamp} dev", f"{stamp} {extras}"}:
+    known, *present = MARKER.read_text().split() if MARKER.exists() else [""]
+    extras = wanted | set(present) if known == stamp else wanted
+    if known == stamp and wanted <= set(present):
         return
     MARKER.unlink(missing_ok=True)
     print("dev.py: installing into .venv ...", file=sys.stderr, flush=True)
@@ -88,11 +98,11 @@ def install(*, extras: str) -> None:
         require_ensurepip()
         if run(sys.executable, "-m", "venv", "--clear", VENV).returncode:
             stop("could not make .venv; the lines above say why.")
-    package = f"{ROOT}[{extras}]" if extras else str(ROOT)
+    package = f"{ROOT}[{','.join(sorted(extras))}]" if extras else str(ROOT)
     pip = run(PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", package)
     if pip.returncode:
         stop("pip could not install what is needed; the lines above say why.")
-    MARKER.write_text(f"{stamp} {extras}")
+    MARKER.write_text(" ".join([stamp, *sorted(extras)]))
 
 
 def is_usable() -> bool:

@@ -1,4 +1,4 @@
-"""Put each fault of table.toml into a copy of taskmill of its own, and require that the tests fail on it."""
+"""Put each fault of table.toml into a copy of taskmill, and require that the tests, or the simulator, find it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -33,6 +34,9 @@ PYTEST = [
     "no:cacheprovider",
     "--hypothesis-seed=0",
 ]
+# In so many seeds the simulator has to find a fault.
+SEEDS = 200
+SIMULATE = [sys.executable, "-m", "simulation", "--seeds", str(SEEDS), "--until-failure", "--jobs", "1"]
 
 
 class NothingProvedError(Exception):
@@ -49,6 +53,7 @@ class Mutant:
     new: str
     breaks: str
     tests: Collection[str] = ("tests/conformance", "tests/stateful")
+    simulator: bool = False
 
     def text(self) -> str:
         """Return what is in the file once the fault is in it."""
@@ -63,7 +68,7 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the tests said: `failed` is the first that failed; None if all passed."""
+    """What the tests said: `failed` is the first that failed, or the first seed; None if all passed."""
 
     failed: str | None
     seconds: float
@@ -76,13 +81,16 @@ def main() -> int:
         mutants = [mutant for mutant in load() if arguments.k in mutant.name]
         if arguments.dry_run:
             return 0
-        require_green({test for mutant in mutants for test in mutant.tests})
+        if arguments.simulator:
+            mutants = [mutant for mutant in mutants if mutant.simulator]
+        else:
+            require_green({test for mutant in mutants for test in mutant.tests})
     except NothingProvedError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 1
     print("| mutant | guarantee | caught by | seconds |\n|---|---|---|---|", flush=True)
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        noticed = [print_row(*row) for row in pool.map(try_out, mutants)]
+        noticed = [print_row(*row) for row in pool.map(simulate if arguments.simulator else try_out, mutants)]
     return 0 if all(noticed) else 1
 
 
@@ -91,6 +99,11 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py mutants", description=__doc__)
     parser.add_argument("-k", metavar="TEXT", default="", help="only the mutants with TEXT in their name")
     parser.add_argument("-j", "--jobs", type=int, default=2, help="how many to try at a time (2)")
+    parser.add_argument(
+        "--simulator",
+        action="store_true",
+        help=f"let the simulator find those it should, within {SEEDS} seeds",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only see that each can still be put in")
     return parser.parse_args()
 
@@ -129,13 +142,34 @@ def try_out(mutant: Mutant) -> tuple[Mutant, Verdict | NothingProvedError]:
 
 def judge(mutant: Mutant | None, tests: Collection[str]) -> Verdict:
     """Run *tests* on a copy of taskmill with *mutant* in it."""
+    with a_copy(mutant) as place:
+        return run_tests(place / "src" / "taskmill", sorted(tests), place)
+
+
+def simulate(mutant: Mutant) -> tuple[Mutant, Verdict | NothingProvedError]:
+    """Let the simulator look for *mutant*."""
+    with a_copy(mutant) as place:
+        environment = os.environ | {"PYTHONPATH": str(place / "src")}
+        started = time.monotonic()
+        done = subprocess.run(
+            SIMULATE, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        seconds = time.monotonic() - started
+    first, _, _ = done.stdout.partition("\n")
+    if done.returncode not in {0, 1} or not first or done.stderr:
+        return mutant, NothingProvedError(f"the simulator ended with {done.returncode}: {done.stderr[-300:]}")
+    return mutant, Verdict(failed=first if done.returncode else None, seconds=seconds)
+
+
+@contextmanager
+def a_copy(mutant: Mutant | None) -> Iterator[Path]:
+    """A folder with a copy of src/, with *mutant* in it."""
     with tempfile.TemporaryDirectory(prefix="taskmill-") as folder:
-        place = Path(folder)
-        package = place / "src" / "taskmill"
+        package = Path(folder) / "src" / "taskmill"
         shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
         if mutant:
             (package / mutant.file).write_text(mutant.text(), encoding="utf-8")
-        return run_tests(package, sorted(tests), place)
+        yield Path(folder)
 
 
 def run_tests(package: Path, tests: list[str], place: Path) -> Verdict:

@@ -14,15 +14,17 @@ from taskmill._app.result import Result
 from taskmill._app.signature import Pipeline, Signature
 from taskmill._app.task import CoroutineTask, Task
 from taskmill._core.event import Event
-from taskmill._core.job import Job, State
-from taskmill.errors import Cancel, Retry, Snooze
+from taskmill._core.job import State
+from taskmill.errors import Cancel, CancelRequested, Retry, Snooze, SoftTimeout
 from taskmill.mill import Mill
 
 if TYPE_CHECKING:
+    from taskmill._core.record import Job
     from taskmill._core.schedule import cron, every
 
 __all__ = [
     "Cancel",
+    "CancelRequested",
     "Context",
     "CoroutineTask",
     "Event",
@@ -33,6 +35,7 @@ __all__ = [
     "Retry",
     "Signature",
     "Snooze",
+    "SoftTimeout",
     "State",
     "Task",
     "cron",
@@ -48,4 +51,8 @@ def __getattr__(name: str) -> Any:
         from taskmill._core import schedule  # noqa: PLC0415
 
         return getattr(schedule, name)
+    if name == "Job":
+        from taskmill._core.record import Job  # noqa: PLC0415  (only for those who look at jobs)
+
+        return Job
     raise AttributeError(f"module 'taskmill' has no attribute {name!r}")

@@ -20,15 +20,26 @@ TaskmillError
 │   └── WouldDeadlock           a task waits for a job that may need the task's own slot
 ├── StoreError                  the store could not do what was asked
 │   ├── StoreBusy               another process held the write lock until the deadline
-│   ├── StoreUnavailable        disk full, read-only, I/O error, folder missing
+│   ├── StoreUnavailable        disk full, read-only, I/O error, folder missing, file deleted
 │   ├── StoreRefused            a value that this store cannot hold
+│   ├── StoreReentered          called by a signal handler that interrupted a call of the same thread
 │   ├── NotAStore               the file is no SQLite database, or it is damaged
-│   └── SchemaTooNew            a newer taskmill wrote it
+│   └── StoreUnusable           this process cannot use it any more, whatever it tries
+│       ├── SchemaTooNew        a newer taskmill wrote it
+│       └── StoreSevered        its log was deleted under this process, which has to be restarted
+├── BackupFailed                no copy of the store was made, and nothing is left of it
 ├── LockTimeout                 `mill.lock(name, timeout=...)` was not free in time
 ├── LockError                   a lock is taken twice, or its token asked for, by the wrong one
 ├── UndecodablePayload          stored text that does not decode
 └── TaskSignal                  raised *by* a task to steer its own job; no error
     ├── Retry   ├── Snooze   └── Cancel
+
+BaseException
+└── Interruption                raised *in* a task that runs: let it through; `except Exception` does
+    ├── SoftTimeout             its soft_timeout is over; it has until its timeout to clean up
+    ├── HardTimeout             its timeout is over
+    ├── CancelRequested         somebody cancelled the job
+    └── JobReleased             the worker gives the job back: it stops, or may have lost it
 """
 
 from __future__ import annotations
@@ -219,25 +230,48 @@ class StoreBusy(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The disk is full, the file is read-only, its folder is missing, or I/O failed."""
+    """The disk is full, the file is read-only or deleted, its folder is missing, or I/O failed."""
 
 
 class StoreRefused(StoreError):
     """A value of the call cannot be held by this store; repeating the call would not help."""
 
 
+class StoreReentered(StoreError):
+    """A signal handler, or a finalizer, called the store while its thread was writing: it would wait for itself."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a signal handler (or a finalizer) called the store in the middle of a call of the same thread, and would "
+            "wait for that for ever: let it set a flag or put into a queue.SimpleQueue, and call the store from the "
+            "program"
+        )
+
+
 class NotAStore(StoreError):
     """The file is not a SQLite database, or it is damaged."""
 
 
-class SchemaTooNew(StoreError):
-    """The store was written by a newer taskmill."""
+class StoreUnusable(StoreError):
+    """This process cannot use the store any more: waiting does not help. A worker ends by it."""
+
+
+class StoreSevered(StoreUnusable):
+    """The write-ahead log was deleted under this process, which cannot use the store before it is restarted."""
+
+
+class SchemaTooNew(StoreUnusable):
+    """The store was written by a newer taskmill, and is not usable by this one."""
 
     def __init__(self, where: str, found: int, known: int) -> None:
         super().__init__(
             f"{where} has schema {found}, this taskmill knows up to {known}: upgrade taskmill here, "
             "or use another file"
         )
+
+
+class BackupFailed(TaskmillError):
+    """The copy was not made, and nothing of it is left; the message says what was in the way."""
 
 
 # --- locks
@@ -285,3 +319,40 @@ class Cancel(TaskSignal):
 
     def __init__(self, message: str = "cancelled by its task") -> None:
         super().__init__(message)
+
+
+# --- raised in tasks
+
+
+class Interruption(BaseException):
+    """Raised in a task that runs, from outside: let it through, with ``finally`` or ``with`` to clean up.
+
+    No Exception, so that an ``except Exception`` of the task does not take it for a failure of its own.
+    """
+
+
+class SoftTimeout(Interruption):
+    """The attempt has run for its `soft_timeout`.
+
+    Let through, it ends the attempt as timed out. A task may catch it instead, and return what it has: until its
+    `timeout`, if it has one, it may go on.
+    """
+
+
+class HardTimeout(Interruption):
+    """The attempt has run for its `timeout`; raised in threads: a coroutine is cancelled, a process killed."""
+
+
+class CancelRequested(Interruption):
+    """Somebody cancelled the job; raised in threads and processes: a coroutine is cancelled.
+
+    It will not be retried, whatever the task does now.
+    """
+
+
+class JobReleased(Interruption):
+    """The worker gives the job back, no attempt burnt; raised in threads: a coroutine is cancelled, a process killed.
+
+    The job outlasts the grace of a worker that stops, or the worker could not say for two thirds of its lease that it
+    lives, so that the job may be another one's soon. It runs again; whatever the task does now does not count.
+    """

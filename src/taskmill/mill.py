@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -26,7 +27,9 @@ from taskmill.errors import ConfigurationError
 if TYPE_CHECKING:
     from taskmill._app.settings import TaskSettings
     from taskmill._core.event import Event, EventKind
+    from taskmill._core.finding import Finding
     from taskmill._core.schedule import Schedule
+    from taskmill._storage.base import Backup
     from taskmill._storage.clock import Clock
     from taskmill._worker.worker import Worker
 
@@ -100,19 +103,25 @@ class Mill:
     def task(self) -> TaskMaker:
         """Make a task of a function: ``@mill.task``, or with options ``@mill.task(retries=3, queue="mail")``.
 
-        A ``def`` runs in a thread of a worker, an ``async def`` on its event loop. A parameter that is
-        annotated with Context is filled in by the worker; let it be the first. The options, with their
-        defaults:
+        A ``def`` runs in a thread of a worker, or in a process (``executor="process"``), an ``async def`` on
+        its event loop. A parameter that is annotated with Context is filled in by the worker; let it be the
+        first. The options, with their defaults:
 
         - `name` (module and function): what its jobs are stored under; old names go to `aliases`.
         - `queue` ("default"), `priority` (0; -100 to 100, higher first).
         - `retries` (0), `retry_delay` (1 s), `backoff` (2), `jitter` (0.1): attempt n+1 begins
           ``retry_delay * backoff ** (n - 1)`` after attempt n failed, at most 1 h, plus up to a tenth.
         - `retry_on` (any error), `no_retry_on` (none): classes of exceptions.
-        - `timeout` (none): the limit of one attempt; of an ``async def`` only.
+        - `timeout` (none): the limit of one attempt, which is retried like any other that failed. A coroutine
+          is cancelled, a process killed; in a thread HardTimeout is raised, which code in C notices only when
+          it returns.
+        - `soft_timeout` (none): when SoftTimeout is raised in the task, which can clean up until its
+          `timeout`.
         - `expires` (never): not started so long after it was enqueued, it is cancelled.
         - `lock` (none): of all jobs with that lock, one runs at a time.
-        - `executor`: chosen by the kind of the function; leave it out.
+        - `executor` ("thread"; of an ``async def`` "asyncio"): "process" runs a ``def`` in a process beside
+          the worker, for work that keeps the interpreter busy, may crash, or must be stopped whatever it
+          does. It has to stand at the top level of a module, which that process imports.
         - `result_ttl` (1 day; failed jobs 30 days): how long it is kept after it ended. 0: not at all.
 
         Durations are seconds or timedelta.
@@ -267,6 +276,7 @@ class Mill:
         *,
         threads: int = 4,
         coroutines: int = 1000,
+        process_slots: int | None = None,
         queues: Collection[str] | None = None,
         grace: float = 25.0,
         burst: bool = False,
@@ -275,7 +285,8 @@ class Mill:
 
         A program in production runs ``taskmill worker module:mill``.
 
-        - *threads*: how many plain functions run at once; *coroutines*: how many ``async def`` tasks.
+        - *threads*: how many plain functions run at once; *coroutines*: how many ``async def`` tasks;
+          *process_slots* (one for each processor): how many tasks of executor "process".
         - *queues* (all): which ones it serves, strictly by priority across them.
         - *grace* (25 s): on leaving, how long running jobs may go on before they are given back, no attempt
           burnt.
@@ -286,11 +297,16 @@ class Mill:
         5
         """
         # The composition: the worker knows the application, and a program that only enqueues needs no worker.
-        from taskmill._worker.options import WorkerOptions  # noqa: PLC0415
+        from taskmill._worker.options import WorkerOptions, processors  # noqa: PLC0415
         from taskmill._worker.worker import Worker  # noqa: PLC0415
 
         options = WorkerOptions(
-            threads=threads, coroutines=coroutines, queues=queues, grace=grace, burst=burst
+            threads=threads,
+            coroutines=coroutines,
+            process_slots=processors() if process_slots is None else process_slots,
+            queues=queues,
+            grace=grace,
+            burst=burst,
         )
         return Worker(self._app, options)
 
@@ -311,6 +327,38 @@ class Mill:
     def purge(self, *, queue: str | None = None, ended: bool = False) -> int:
         """Delete for good all waiting jobs, or all *ended* ones, of one queue or of all; return how many."""
         return steering.purge(self._app, queue=queue, ended=ended)
+
+    # --- looking after the store
+
+    def doctor(self, *, verify: bool = False) -> list[Finding]:
+        """What is wrong with the store and the work in it, the worst first, each with what to do.
+
+        It changes nothing. It reads every job; with *verify* all that is stored, several times.
+
+        >>> for finding in mill.doctor():
+        ...     print(finding.severity, finding.name, finding.found, finding.advice)
+        """
+        # Cron and all: only who asks pays for it.
+        from taskmill._app.doctor import examine  # noqa: PLC0415
+
+        return examine(self._app, verify=verify)
+
+    def backup(self, target: str | os.PathLike[str], *, replace: bool = False) -> Backup:
+        """Copy the store to a file, while programs work with it; what runs, waits to be run in the copy.
+
+        *target* is there when the copy is whole, verified and on disk, and never before. With *replace* an older
+        copy gives way to it. Raises BackupFailed, and StoreError where the store cannot be read.
+
+        >>> shop = Mill("sqlite:///shop.db")
+        >>> @shop.task
+        ... def pack(order: int) -> None: ...
+        >>> packed = pack.enqueue(1)
+        >>> shop.backup("copy.db").jobs
+        1
+        """
+        from pathlib import Path  # noqa: PLC0415  (it brings urllib with it)
+
+        return self._app.storage.health.backup(Path(target), replace=replace)
 
 
 def _check_hook(hook: Any) -> None:

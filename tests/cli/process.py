@@ -29,10 +29,14 @@ class Program:
 
     def start_line(self) -> str:
         """Wait until the worker says that it is ready."""
-        assert self._process.stderr is not None
-        line = self._process.stderr.readline()
+        line = self.first_word()
         assert " worker on " in line, line + self._process.communicate()[1]
         return line
+
+    def first_word(self) -> str:
+        """Wait for the first line on standard error."""
+        assert self._process.stderr is not None
+        return self._process.stderr.readline()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -10,6 +10,8 @@ import pytest
 
 from taskmill import Mill, Result, State, Task
 from taskmill._cli.target import load
+from taskmill._core.crash import described
+from taskmill._core.job import NewJob
 from tests.cli.process import Meeting
 from tests.cli.shell import Shell
 
@@ -207,6 +209,30 @@ class TestShow:
         assert set(attempt) == {"number", "outcome", "started_at", "ended_at", "error", "session"}
         assert attempt["error"]["message"] == "no"
 
+    def test_one_that_took_down_its_processes_says_so(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        result, storage = add.enqueue(1, 2), mill.app.storage
+        said = []
+        for wants in ({"thread": 1}, *[{"alone": 1}] * 3):
+            session = storage.sessions.open(kind="worker", lease=30_000_000)
+            [claimed] = storage.jobs.turn(session, [], claim=1, wants=wants, queues=None).claimed
+            storage.sessions.slots(session, 1).note(0, claimed.ref, claimed.fence)
+            storage.jobs.bury(session, described(-9), alone="alone" in wants)
+            said.append(shell("jobs", "show", result.id).out)
+
+        assert "queued (runs alone after a crash)" in said[0]
+        assert "failed (crashed)" in said[-1]
+        assert "rescued 1 time, took down 3 of 3 processes" in said[-1]
+        assert "was killed by SIGKILL" in said[-1]
+        assert "1/1, crashes: 3" in shell("jobs", "list").out
+
+    def test_one_whose_task_a_worker_did_not_know_says_so(self, shell: Shell, mill: Mill) -> None:
+        mill.app.submit([NewJob(job_id="stranger", task="nowhere", args="[[],{}]")])
+        work(mill)
+
+        assert "queued (waits for a worker that knows its task)" in shell("jobs", "show", "stranger").out
+
     def test_an_unknown_id(self, shell: Shell, add: Task[[int, int], int]) -> None:
         add.enqueue(1, 2)
 
@@ -325,6 +351,9 @@ KEYS = {
     "attempt",
     "max_attempts",
     "rescues",
+    "crashes",
+    "is_handed_on",
+    "is_suspect",
     "enqueued_at",
     "run_at",
     "claimed_at",

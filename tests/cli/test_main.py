@@ -75,6 +75,9 @@ class TestHelp:
             "jobs cancel",
             "queues list",
             "purge",
+            "doctor",
+            "backup",
+            "bench",
             "demo",
         }
 
@@ -104,7 +107,7 @@ class TestUsage:
             ("worker app --grace nan", "'nan' is no number of seconds"),
             ("worker app --queues a,,b", "'a,,b' is no list of names"),
             ("worker app --log-level inof", "(did you mean 'info'?)"),
-            ("worker app --threads 0 --coroutines 0", "a worker needs at least one"),
+            ("worker app --threads 0 --coroutines 0 --process-slots 0", "a worker needs at least one"),
             ("worker", "name the application"),
             ("jobs list --url jobs.db", "'jobs.db' is no store URL"),
             ("jobs list --url memory://", "cannot be seen from another one"),
@@ -134,7 +137,7 @@ class TestUsage:
 
 class TestStores:
     @pytest.mark.parametrize(
-        "command", ["jobs list", "jobs show x", "jobs retry x", "queues list", "purge --yes"]
+        "command", ["jobs list", "jobs show x", "jobs retry x", "queues list", "purge --yes", "bench"]
     )
     def test_a_store_that_is_not_there_is_not_made(self, shell: Shell, folder: Path, command: str) -> None:
         status, out, err = shell(*command.split())
@@ -158,26 +161,30 @@ class TestStores:
         assert (folder / "taskmill.db").read_bytes() == before
 
     @pytest.mark.parametrize("command", ["jobs list", "worker app --burst"])
-    def test_a_file_that_is_no_database_ends_with_3(self, shell: Shell, folder: Path, command: str) -> None:
+    def test_a_file_that_is_no_database_ends_with_3(
+        self, programs: Programs, folder: Path, command: str
+    ) -> None:
         (folder / "taskmill.db").write_text("nothing of the kind " * 100)
         (folder / "app.py").write_text("import taskmill\nmill = taskmill.Mill()\n")
 
-        status, out, err = shell(*command.split())
+        status, out, err = programs.run(*command.split())
 
         assert (status, out) == (3, "")
         assert "taskmill.db is not a SQLite database" in err
         assert err.count("\n") == 1
 
     @pytest.mark.parametrize("command", ["jobs list", "worker app --burst"])
-    def test_a_newer_schema_ends_with_4(self, shell: Shell, mill: Mill, folder: Path, command: str) -> None:
+    def test_a_newer_schema_ends_with_4(
+        self, programs: Programs, mill: Mill, folder: Path, command: str
+    ) -> None:
         assert mill.events() == []
         mill.close()
         with sqlite3.connect(folder / "taskmill.db") as connection:
-            connection.execute("update taskmill_meta set value = '99' where name = 'schema'")
+            connection.execute("update taskmill_meta set value = '99'")
         connection.close()
         (folder / "app.py").write_text("import taskmill\nmill = taskmill.Mill()\n")
 
-        status, out, err = shell(*command.split())
+        status, out, err = programs.run(*command.split())
 
         assert (status, out) == (4, "")
         assert "has schema 99" in err
@@ -205,23 +212,27 @@ class TestEnds:
         self, programs: Programs, folder: Path, meeting: Meeting
     ) -> None:
         (folder / "app.py").write_text(BLOCKED_IMPORT)
-        program = programs.start("worker", "app")
+        program = programs.start("queues", "list", "--app", "app")
         meeting.await_begin()
 
         program.signal(signal.SIGINT)
 
         assert program.end() == (130, "", "")
 
-    def test_a_worker_that_has_not_started_dies_of_sigterm(
-        self, programs: Programs, folder: Path, meeting: Meeting
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_worker_that_is_told_to_stop_before_it_has_started_does_so_at_once(
+        self, programs: Programs, folder: Path, meeting: Meeting, number: signal.Signals
     ) -> None:
         (folder / "app.py").write_text(BLOCKED_IMPORT)
         program = programs.start("worker", "app")
         meeting.await_begin()
 
-        program.signal(signal.SIGTERM)
+        program.signal(number)
 
-        assert program.end() == (-signal.SIGTERM, "", "")
+        status, out, err = program.end()
+        assert (status, out) == (0, "")
+        assert err.endswith(" INFO taskmill.supervisor: stopped\n")
+        assert err.count("\n") == 1
 
     def test_a_reader_that_goes_away_is_no_error(self, programs: Programs, mill: Mill) -> None:
         assert mill.events() == []

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskmill._cli.text import Column, clean, clean_lines, shortened, span, table
+from taskmill._cli.text import Column, clean, clean_lines, shortened, table
 
 COLUMNS = (Column("ID"), Column("NAME", shrinks=True), Column("COUNT", to_right=True, optional=True))
 
@@ -74,14 +74,6 @@ class TestTable:
 
         assert len(lines) == len(rows) + 1
         assert all(line.isprintable() for line in lines)
-
-
-@pytest.mark.parametrize(
-    "seconds, said",
-    [(0, "0.0 s"), (0.25, "0.2 s"), (1, "1 s"), (59, "59 s"), (60, "1 min"), (7200, "2 h"), (-172800, "2 d")],
-)
-def test_span(seconds: float, said: str) -> None:
-    assert span(seconds) == said
 
 
 def test_what_is_shortened_says_how_much_is_missing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -18,13 +19,32 @@ from tests.cli.shell import Shell
 
 class TestStart:
     def test_it_says_what_it_is(self, programs: Programs, app: ModuleType, folder: Path) -> None:
-        program = programs.start("worker", "app:mill", "-c", "3", "-q", "mail,default", "--burst")
+        program = programs.start(
+            "worker", "app:mill", "-c", "3", "--process-slots", "2", "-q", "mail,default", "--burst"
+        )
 
         line = program.start_line()
 
         assert f" worker on sqlite:///{folder / 'jobs.db'}: " in line
-        assert "6 tasks; 1 schedules; queues: mail, default; 3 threads; 1000 coroutines; process " in line
-        assert program.end() == (0, "", "")
+        assert (
+            "6 tasks; 1 schedule; queues: mail, default; 3 threads; 1,000 coroutines; 2 process slots; process "
+            in line
+        )
+        status, out, err = program.end()
+        assert (status, out) == (0, "")
+        assert err.endswith(" INFO taskmill.supervisor: stopped\n")
+        assert err.count("\n") == 1
+
+    @pytest.mark.parametrize("flags", ["-um", "-uBm", "-Wignore -um"])
+    def test_flags_of_python_may_stand_in_one_word_with_its_m(
+        self, programs: Programs, app: ModuleType, flags: str
+    ) -> None:
+        result = app.add.enqueue(2, 3)
+        command = (sys.executable, *flags.split(), "taskmill")
+
+        status, _, err = programs.run("worker", "app", "--burst", command=command)
+
+        assert (status, result.state) == (0, State.SUCCEEDED), err
 
     def test_burst_runs_what_is_due_and_ends(self, programs: Programs, app: ModuleType) -> None:
         results = [app.add.enqueue(n, n) for n in range(5)]
@@ -58,7 +78,7 @@ class TestStart:
 
         assert status == 0
         assert "no tasks are defined" in err
-        assert "memory:// lives in this process" in err
+        assert "memory:// lives in one process" in err
 
     def test_an_on_start_handler_that_fails_ends_it(self, programs: Programs, app: ModuleType) -> None:
         with Path("app.py").open("a", encoding="utf-8") as file:
@@ -119,7 +139,9 @@ class TestGracefulStop:
 
         status, _, err = program.end()
         assert status == 0
-        assert "a job that outlasted the grace ends with this process" in err
+        assert err.endswith(" INFO taskmill.supervisor: stopped\n")
+        assert "threads of jobs that go on end with this process" in err
+        assert f"{task} {result.id} (attempt 1 of 1) outlasts the grace and goes back to the queue\n" in err
         assert (result.state, result.job().attempt) == (State.QUEUED, 0)
         assert waiting.state in {State.QUEUED, State.SUCCEEDED}
 
@@ -179,7 +201,11 @@ class TestLog:
         program = programs.start("worker", "app", "--burst")
 
         program.start_line()
-        assert program.end() == (0, "", "")
+        status, out, err = program.end()
+        assert (status, out) == (0, "")
+        # The supervising process does not import the application, and knows nothing of its log.
+        assert err.endswith(" INFO taskmill.supervisor: stopped\n")
+        assert err.count("\n") == 1
         assert "ValueError: no" in Path("app.log").read_text(encoding="utf-8")
 
     def test_only_records_of_taskmill_are_cleaned(self) -> None:
@@ -241,7 +267,17 @@ class TestSettings:
     def test_every_option_has_a_variable_that_its_help_names(self, shell: Shell) -> None:
         said = " ".join(shell("worker", "--help").out.split())
 
-        for option in ("threads", "coroutines", "queues", "grace", "burst", "import", "log-level", "verbose"):
+        for option in (
+            "threads",
+            "coroutines",
+            "process-slots",
+            "queues",
+            "grace",
+            "burst",
+            "import",
+            "log-level",
+            "verbose",
+        ):
             assert f"--{option}" in said
             assert f"TASKMILL_WORKER_{option.upper().replace('-', '_')})" in said
 

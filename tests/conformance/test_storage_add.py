@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,27 @@ class TestAdd:
         assert (job.priority, job.max_attempts, job.result_ttl) == (-7, 4, HOUR)
         assert (job.lock, job.key, job.pipeline, job.step) == ("smtp", "once", "p", 0)
         assert (job.tags, job.headers) == (("big", "blue"), {"trace": "x"})
+
+    def test_each_of_many_keeps_what_the_others_lack(self, storage: Storage) -> None:
+        own: list[dict[str, Any]] = [
+            {},
+            {"lock": "L"},
+            {},
+            {"headers": '{"n":"3"}'},
+            {"tags": '["t"]', "expires_in": HOUR},
+        ]
+        storage.jobs.add([a_job(f"{number}", **own[number % 5]) for number in range(60)])
+
+        jobs = [job_of(storage, f"{number}") for number in range(60)]
+        kept = [(job.lock, job.headers, job.tags, job.expires_at is not None) for job in jobs[:5]]
+        assert kept == [
+            (None, {}, (), False),
+            ("L", {}, (), False),
+            (None, {}, (), False),
+            (None, {"n": "3"}, (), False),
+            (None, {}, ("t",), True),
+        ]
+        assert [(job.lock, job.headers, job.tags, job.expires_at is not None) for job in jobs] == kept * 12
 
     def test_a_job_that_nobody_touched_has_neither_attempt_nor_ending(self, storage: Storage) -> None:
         storage.jobs.add([a_job("a")])

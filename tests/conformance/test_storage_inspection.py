@@ -15,6 +15,7 @@ from tests.conformance.builders import (
     a_job,
     a_pipeline,
     failed,
+    fire,
     ids,
     job_of,
     retrying,
@@ -212,6 +213,18 @@ class TestStorage:
 
         assert len(set(versions)) == len(versions)
 
+    def test_a_turn_tells_the_version_that_it_has_made(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a")])
+        claimed = worker.turn(thread=1)
+        after_claim = storage.version()
+        settled = worker.settle(claimed.claimed[0], succeeded())
+        after_settlement = storage.version()
+        empty = worker.turn(thread=1)
+
+        assert claimed.version == after_claim
+        assert settled.version == after_settlement
+        assert empty.version == storage.version() == after_settlement
+
     def test_reading_does_not_change_the_version(self, storage: Storage) -> None:
         storage.jobs.add([a_job("a")])
         version = storage.version()
@@ -241,7 +254,7 @@ class TestStorage:
         storage.limits.acquire("L", worker.session)
         storage.limits.release("L", worker.session, 99)
         storage.schedules.register(name="s", task="add", spec="x")
-        storage.schedules.fire("s", slot=clock.wall(), fire=a_job("d"), skipped=1)
+        fire(storage, "s", slot=clock.wall(), fire=a_job("d"), skipped=1)
 
         assert storage.version() == version
 

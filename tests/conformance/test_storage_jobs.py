@@ -438,3 +438,29 @@ class TestRetry:
 
         assert list(turn.stale) == []
         assert states_of(storage) == {"a": "queued"}
+
+
+class TestUnwanted:
+    def test_it_names_the_running_jobs_of_the_session_that_somebody_cancelled(
+        self, storage: Storage, worker: Worker
+    ) -> None:
+        other = Worker(storage)
+        storage.jobs.add([a_job("a"), a_job("b")])
+        worker.claim()
+        storage.jobs.add([a_job("c")])
+        other.claim()
+        before = storage.jobs.unwanted(worker.session)
+        for job_id in ("a", "c"):
+            storage.jobs.cancel(job_id)
+
+        assert before == []
+        assert storage.jobs.unwanted(worker.session) == [("a", 1)]
+        assert storage.jobs.unwanted(other.session) == [("c", 1)]
+
+    def test_one_that_has_ended_is_none(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a")])
+        claimed = worker.claim_one()
+        storage.jobs.cancel("a")
+        worker.settle(claimed, succeeded())
+
+        assert storage.jobs.unwanted(worker.session) == []

@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 from taskmill._core.instant import MINUTE
 from taskmill._storage.base import ScheduleState, Storage
 from taskmill.testing import FakeClock
-from tests.conformance.builders import Worker, a_job, ids, job_of, states_of
+from tests.conformance.builders import Worker, a_job, fire, ids, job_of, states_of
 
 
 def register(storage: Storage, name: str = "tidy", spec: str = "*/5 * * * *") -> ScheduleState:
@@ -21,7 +21,7 @@ class TestSchedules:
     def test_registering_again_forgets_nothing(self, storage: Storage, clock: FakeClock) -> None:
         register(storage)
         slot = clock.wall() + MINUTE
-        storage.schedules.fire("tidy", slot=slot, fire=a_job("a"), skipped=2)
+        fire(storage, "tidy", slot=slot, fire=a_job("a"), skipped=2)
         clock.travel(3_600)
 
         again = register(storage)
@@ -30,7 +30,7 @@ class TestSchedules:
 
     def test_a_changed_spec_owes_nothing_before_now(self, storage: Storage, clock: FakeClock) -> None:
         register(storage)
-        storage.schedules.fire("tidy", slot=clock.wall() + MINUTE, fire=a_job("a"), skipped=0)
+        fire(storage, "tidy", slot=clock.wall() + MINUTE, fire=a_job("a"))
         clock.travel(3_600)
 
         changed = register(storage, spec="0 * * * *")
@@ -52,7 +52,7 @@ class TestSchedules:
         register(storage)
         slot = clock.wall() + MINUTE
 
-        assert storage.schedules.fire("tidy", slot=slot, fire=a_job("a", queue="x"), skipped=0) is True
+        assert fire(storage, "tidy", slot=slot, fire=a_job("a", queue="x")) is True
 
         [state] = storage.schedules.list()
         assert (state.last_slot, state.fired, state.skipped, state.last_job) == (slot, 1, 0, "a")
@@ -62,9 +62,9 @@ class TestSchedules:
     def test_a_slot_fires_once_whoever_asks(self, storage: Storage, clock: FakeClock) -> None:
         register(storage)
         slot = clock.wall() + MINUTE
-        storage.schedules.fire("tidy", slot=slot, fire=a_job("a"), skipped=0)
+        fire(storage, "tidy", slot=slot, fire=a_job("a"))
 
-        assert storage.schedules.fire("tidy", slot=slot, fire=a_job("b"), skipped=3) is False
+        assert fire(storage, "tidy", slot=slot, fire=a_job("b"), skipped=3) is False
 
         [state] = storage.schedules.list()
         assert (state.fired, state.skipped, state.last_job) == (1, 0, "a")
@@ -73,18 +73,32 @@ class TestSchedules:
     def test_an_earlier_slot_is_refused(self, storage: Storage, clock: FakeClock) -> None:
         registered = register(storage)
 
-        assert (
-            storage.schedules.fire("tidy", slot=registered.last_slot - 1, fire=a_job("a"), skipped=0) is False
-        )
-        assert storage.schedules.fire("tidy", slot=registered.last_slot, fire=a_job("a"), skipped=0) is False
+        assert fire(storage, "tidy", slot=registered.last_slot - 1, fire=a_job("a")) is False
+        assert fire(storage, "tidy", slot=registered.last_slot, fire=a_job("a")) is False
         assert states_of(storage) == {}
+
+    def test_who_does_not_know_the_last_slot_accounts_for_none(
+        self, storage: Storage, clock: FakeClock
+    ) -> None:
+        """It would count those as skipped that another worker has fired meanwhile."""
+        after = register(storage).last_slot
+        fire(storage, "tidy", slot=after + MINUTE, fire=a_job("a"), skipped=3)
+
+        late = storage.schedules.fire(
+            "tidy", after=after, slot=after + 2 * MINUTE, fire=a_job("b"), skipped=4
+        )
+
+        [state] = storage.schedules.list()
+        assert late is False
+        assert (state.last_slot, state.fired, state.skipped) == (after + MINUTE, 1, 3)
+        assert states_of(storage) == {"a": "queued"}
 
     def test_slots_may_only_be_skipped(self, storage: Storage, clock: FakeClock) -> None:
         register(storage)
-        storage.schedules.fire("tidy", slot=clock.wall() + 1, fire=a_job("a"), skipped=0)
+        fire(storage, "tidy", slot=clock.wall() + 1, fire=a_job("a"))
         slot = clock.wall() + MINUTE
 
-        assert storage.schedules.fire("tidy", slot=slot, fire=None, skipped=7) is True
+        assert fire(storage, "tidy", slot=slot, fire=None, skipped=7) is True
 
         [state] = storage.schedules.list()
         assert (state.last_slot, state.fired, state.skipped, state.last_job) == (slot, 1, 7, "a")
@@ -92,7 +106,7 @@ class TestSchedules:
     def test_a_schedule_that_nobody_registered_does_not_fire(
         self, storage: Storage, clock: FakeClock
     ) -> None:
-        fired = storage.schedules.fire("nobody", slot=clock.wall() + 1, fire=a_job("a"), skipped=0)
+        fired = fire(storage, "nobody", slot=clock.wall() + 1, fire=a_job("a"))
 
         assert fired is False
         assert states_of(storage) == {}
@@ -103,11 +117,11 @@ class TestSchedules:
         start = Barrier(8)
         answers: list[bool] = []
 
-        def fire() -> None:
+        def fire_too() -> None:
             start.wait()
-            answers.append(storage.schedules.fire("tidy", slot=slot, fire=a_job(), skipped=0))
+            answers.append(fire(storage, "tidy", slot=slot, fire=a_job()))
 
-        threads = [Thread(target=fire) for _ in range(8)]
+        threads = [Thread(target=fire_too) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -17,6 +17,7 @@ from tests.conformance.builders import (
     a_job,
     a_pipeline,
     failed,
+    fire,
     released,
     retrying,
     states_of,
@@ -190,7 +191,7 @@ class TestWake:
     def test_a_schedule_that_fires_rings(self, storage: Storage, clock: FakeClock, bell: Bell) -> None:
         storage.schedules.register(name="s", task="add", spec="x")
 
-        storage.schedules.fire("s", slot=clock.wall() + 1, fire=a_job("a"), skipped=0)
+        fire(storage, "s", slot=clock.wall() + 1, fire=a_job("a"))
 
         assert bell.has_rung()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from taskmill import Mill
+from taskmill._storage.base import Violation
 from tests.worker.builders import wait_for
 
 # Measured on the way, and never a reason to fail: pytest -o log_cli=true -o log_cli_level=INFO tests/crash
@@ -57,9 +57,13 @@ def holds(number):
 @mill.task(name="wait")
 def wait(context: Context, number):
     note("start", number)
-    while not os.path.exists(f"go-{os.getpid()}"):
-        time.sleep(0.005)
-    note("end", number, context.lost)
+    try:
+        while not os.path.exists(f"go-{os.getpid()}"):
+            time.sleep(0.005)
+    except BaseException as error:
+        note("stopped", number, type(error).__name__)
+        raise
+    note("end", number)
     return os.getpid()
 
 @mill.task(name="blocks")
@@ -89,6 +93,72 @@ class Note(NamedTuple):
     more: str
 
 
+class Worker:
+    """A ``taskmill worker``: the supervising process and its children."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.pid = process.pid
+
+    def children(self) -> list[int]:
+        """The processes that run jobs, the oldest first; those of executor "process" are theirs."""
+        return [*self.ordinary(), *self._called("taskmill alone")]
+
+    def ordinary(self) -> list[int]:
+        """Those of them that do not run suspects alone."""
+        return self._called("taskmill worker")
+
+    def spares(self) -> list[int]:
+        """Those that wait to become one."""
+        return self._called("taskmill spare")
+
+    def _called(self, name: str) -> list[int]:
+        return [pid for pid in children_of(self.pid) if name_of(pid) == name]
+
+    @property
+    def child(self) -> int:
+        """The only one."""
+        [pid] = self.children()
+        return pid
+
+    def kill(self) -> None:
+        """All of it, as when the machine's memory is full or its power fails."""
+        self.process.kill()
+
+    def send_signal(self, number: int) -> None:
+        """To the supervisor, as a deploy does."""
+        self.process.send_signal(number)
+
+    def send_to_all(self, number: int) -> None:
+        for pid in (self.pid, *children_of(self.pid)):
+            os.kill(pid, number)
+
+    def wait(self, timeout: float | None = None) -> int:
+        return self.process.wait(timeout)
+
+
+def children_of(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def is_gone(pid: int) -> bool:
+    """Whether it has ended; its parent may not have noticed."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 class Site:
     """Started processes are killed in the end; none is ever looked for by name."""
 
@@ -112,24 +182,26 @@ class Site:
         with (self.folder / "app.py").open("a") as file:
             file.write(textwrap.dedent(text))
 
-    def worker(self, *options: str, lease: float = 30, warm: bool = True) -> subprocess.Popen[bytes]:
-        """A worker process; *warm*: return when it has begun its session."""
+    def worker(self, *options: str, lease: float = 30, warm: bool = True, **environment: str) -> Worker:
+        """A worker; *warm*: return when it has begun its session."""
         before = self.sessions()
         command = ["-m", "taskmill", "worker", "app:mill", "--log-level", "warning", *options]
-        process = self.python(command, LEASE=str(lease))
+        process = self.python(command, LEASE=str(lease), **environment)
         if warm:
             wait_for(lambda: self.sessions() - before, "the worker has begun its session", SOON)
-        return process
+        return Worker(process)
 
     def script(self, text: str, *arguments: str) -> subprocess.Popen[bytes]:
         file = self.folder / f"script_{len(self._processes)}.py"
         file.write_text(textwrap.dedent(text))
         return self.python([str(file), *arguments])
 
-    def python(self, command: Sequence[str], **environment: str) -> subprocess.Popen[bytes]:
+    def python(
+        self, command: Sequence[str], *, before: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
         with (self.folder / "output").open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, *command],
+                [*before, sys.executable, *command],
                 cwd=self.folder,
                 env={**os.environ, **environment},
                 stdout=output,
@@ -138,11 +210,11 @@ class Site:
         self._processes.append(process)
         return process
 
-    def stop(self, *processes: subprocess.Popen[bytes]) -> list[int]:
+    def stop(self, *workers: Worker) -> list[int]:
         """End them as a deploy does; their exit codes."""
-        for process in processes:
-            process.send_signal(signal.SIGTERM)
-        return [process.wait(SOON) for process in processes]
+        for worker in workers:
+            worker.send_signal(signal.SIGTERM)
+        return [worker.wait(SOON) for worker in workers]
 
     def close(self) -> None:
         for process in self._processes:
@@ -153,17 +225,20 @@ class Site:
     # --- what can be seen
 
     def sessions(self) -> set[int]:
-        return {session.session for session in self.mill.app.storage.inspection.sessions()}
+        """Those that run jobs."""
+        sessions = self.mill.app.storage.inspection.sessions()
+        return {session.session for session in sessions if session.kind == "worker"}
 
     def are_leases_over(self) -> bool:
-        leases = [file.read_bytes() for file in (self.folder / "jobs.db-sessions").glob("*.lease")]
+        leases = [file.read_bytes()[:8] for file in (self.folder / "jobs.db-sessions").glob("*.lease")]
         return all(int.from_bytes(lease, "little") < time.monotonic_ns() // 1_000 for lease in leases)
 
     def notes(self, what: str | None = None) -> list[Note]:
         file = self.folder / "notes"
-        lines = file.read_text().splitlines() if file.exists() else []
+        # Of a line that goes over the end of a page, a reader can see the beginning first.
+        whole, _, _ = file.read_text().rpartition("\n") if file.exists() else ("", "", "")
         found = []
-        for line in lines:
+        for line in whole.splitlines():
             at, pid, kind, number, *more = line.split()
             if what in {None, kind}:
                 found.append(Note(int(at), int(pid), kind, int(number), " ".join(more)))
@@ -192,14 +267,9 @@ class Site:
         file = self.folder / "output"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def integrity(self) -> str:
-        """What SQLite itself says of the file."""
-        connection = sqlite3.connect(self.folder / "jobs.db")
-        try:
-            [answer] = connection.execute("pragma integrity_check").fetchone()
-            return str(answer)
-        finally:
-            connection.close()
+    def violations(self) -> Sequence[Violation]:
+        """What SQLite, and the rules of the store, find fault with."""
+        return self.mill.app.storage.health.verify()
 
 
 def _elsewhere(*args: Any, **kwargs: Any) -> None:

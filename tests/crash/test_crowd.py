@@ -66,4 +66,50 @@ def test_two_producers_and_two_workers_run_ten_thousand_jobs_once_each(site: Sit
     assert site.stop(*workers) == [0, 0]
     assert "database is locked" not in site.output()
     assert "Traceback" not in site.output()
-    assert site.integrity() == "ok"
+    assert site.violations() == []
+
+
+MANY = 20
+EACH = 50
+IMPATIENT = """
+    import sys, time
+    from app import mill, work
+
+    first = int(sys.argv[1])
+    work.enqueue(first)
+    open(f"ready-{first}", "w").close()
+    while True:
+        try:
+            open("go").close()
+            break
+        except FileNotFoundError:
+            time.sleep(0.005)
+    took = []
+    for number in range(first + 1, first + 50):
+        began = time.perf_counter()
+        work.enqueue(number)
+        took.append(1_000 * (time.perf_counter() - began))
+    print("TOOK", *took, flush=True)
+"""
+
+
+def test_twenty_producers_at_once_are_not_refused_and_no_job_runs_twice(site: Site) -> None:
+    worker = site.worker("--threads", "4")
+    firsts = range(0, MANY * EACH, EACH)
+    producers = [site.script(IMPATIENT, str(first)) for first in firsts]
+    site.wait(lambda: all((site.folder / f"ready-{first}").exists() for first in firsts), "all are ready")
+
+    (site.folder / "go").touch()
+    codes = [producer.wait(60) for producer in producers]
+    site.wait_until_done(MANY * EACH)
+
+    lines = [line.split()[1:] for line in site.output().splitlines() if line.startswith("TOOK")]
+    took = sorted(float(each) for line in lines for each in line)
+    figures.info(
+        f"{MANY} producers at once: an enqueue takes {took[len(took) // 2]:.1f} ms (p50), "
+        f"{took[len(took) * 99 // 100]:.0f} ms (p99), {took[-1]:.0f} ms (max)"
+    )
+    assert codes == [0] * MANY
+    assert Counter(note.number for note in site.notes("start")) == Counter(range(MANY * EACH))
+    assert site.stop(worker) == [0]
+    assert site.violations() == []

@@ -46,7 +46,7 @@ def test_every_promise_is_kept(told: subprocess.CompletedProcess[str]) -> None:
 
 
 def test_all_claims_of_the_tutorial_are_there_and_two_more() -> None:
-    assert CLAIMS == 17
+    assert CLAIMS == 18
 
 
 def test_it_reads_well_in_80_columns_and_without_colours(told: subprocess.CompletedProcess[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -43,6 +44,48 @@ def test_a_damaged_row_holds_up_nobody(tmp_path: Path, damage: str) -> None:
     good = [result for result in results if result.id != results[6].id]
     assert [result.get(timeout=0) for result in good] == [2 * number for number in range(20) if number != 6]
     assert len(steering.find(mill.app)) == 20
+    mill.close()
+
+
+DAMAGES = [
+    f"args = {INVALID}",
+    "args = '[1, 2, 3]'",
+    "args = ''",
+    "args = '[[' || hex(randomblob(200))",
+    f"headers = {INVALID}",
+    "headers = 'nonsense'",
+    "tags = '[[[['",
+    f"task = {INVALID}",
+    f"lock = {INVALID}",
+]
+
+
+def test_ten_thousand_damaged_rows_among_good_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "taskmill")
+    mill = Mill(f"sqlite:///{tmp_path}/jobs.db?durability=normal")
+    runs: list[int] = []
+    results = mill.task(name="note")(runs.append).map(range(11_250))
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection, connection:
+        for number, damage in enumerate(DAMAGES):
+            damaged = f"id <= 10000 and id % 9 = {number}"
+            connection.execute(f"update taskmill_job set {damage} where {damaged}")  # noqa: S608
+        # Such a row cannot be named when it is to be settled, and makes its whole batch be settled one by one.
+        connection.execute(
+            "update taskmill_job set job_id = id || cast(x'ff' as text) where id in (20, 2000)"
+        )
+
+    with mill.worker(burst=True):
+        pass
+
+    assert set(range(10_000, 11_250)) <= set(runs)
+    assert len(runs) == len(set(runs))
+    assert {result.state for result in results[10_000:]} == {State.SUCCEEDED}
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
+        assert connection.execute("select count(*) from taskmill_job").fetchone() == (11_250,)
+        assert connection.execute("pragma integrity_check").fetchone() == ("ok",)
+        left = dict(connection.execute("select state, count(*) from taskmill_job group by 1").fetchall())
+    assert left["failed"] >= 4_000
+    assert not left.get("running")
     mill.close()
 
 

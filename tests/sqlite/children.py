@@ -57,9 +57,9 @@ class Child:
         self._process.stdin.write(f"{line}\n")
         self._process.stdin.flush()
 
-    def end(self) -> str:
+    def end(self, timeout: float = 60) -> str:
         """Close its input and wait; the rest of what it says, once it has ended well."""
-        said, _ = self._process.communicate(timeout=60)
+        said, _ = self._process.communicate(timeout=timeout)
         assert self._process.returncode == 0, (self._process.returncode, said)
         return said.rstrip("\n")
 

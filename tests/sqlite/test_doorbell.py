@@ -102,6 +102,15 @@ class TestResults:
         assert rung.wait(LONG)
         forget()
 
+    def test_a_job_with_a_damaged_id_harms_nobody(self, make: Make) -> None:
+        rung = threading.Event()
+        forget = make().on_end("job-7", rung.set)
+
+        make().jobs_ended(["j\xf6b-3", "\udcff", "job-7"])
+
+        assert rung.wait(LONG)
+        forget()
+
     def test_who_waits_for_another_job_is_not(self, make: Make) -> None:
         wrong, right = threading.Event(), threading.Event()
         waiting = make()

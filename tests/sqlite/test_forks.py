@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from taskmill._core.instant import SECOND
-from taskmill._storage.sqlite.database import _Write
 from taskmill._storage.sqlite.storage import SqliteStorage
+from taskmill._storage.sqlite.writing import _Write
 from tests.conformance.builders import Worker, a_job, ids
 from tests.sqlite.children import Spawn, in_a_fork
 from tests.sqlite.conftest import OpenStore

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from taskmill._core.instant import HOUR, SECOND
 from taskmill._storage.clock import SystemClock
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.errors import StoreUnavailable
-from tests.conformance.builders import Worker, a_job, states_of
+from tests.conformance.builders import CRASH, Worker, a_job, job_of, states_of
 from tests.sqlite.children import Child, Spawn
 from tests.sqlite.conftest import OpenStore
 
@@ -74,6 +74,16 @@ def alter(path: Path, statement: str, *values: object) -> None:
 
 def files(path: Path) -> list[Path]:
     return sorted(path.with_name("jobs.db-sessions").glob("*.l*"))
+
+
+def open_files(path: Path) -> list[str]:
+    """What this process has open of the sessions of a store."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        # The one of this look is gone by now.
+        with suppress(FileNotFoundError):
+            links.append(str(descriptor.readlink()))
+    return [link for link in links if f"{path}-sessions/" in link]
 
 
 class TestAnotherProcess:
@@ -156,6 +166,17 @@ class TestAnotherProcess:
 
         assert rescued(store) == ["held"]
 
+    @pytest.mark.parametrize("name", ["a' || char(0) || 'b", "../../jobs", ""])
+    def test_a_session_with_a_damaged_name_keeps_nobody_from_being_rescued(
+        self, name: str, store: SqliteStorage, holder: Child, path: Path
+    ) -> None:
+        store.sessions.open(kind="worker", lease=HOUR)
+        alter(path, f"update taskmill_session set file = '{name}' where pid = {os.getpid()}")  # noqa: S608  (no input)
+        holder.kill()
+
+        assert rescued(store) == ["held"]
+        assert path.exists()
+
     def test_a_lock_outside_of_jobs_is_free_when_its_holder_was_killed(
         self, store: SqliteStorage, spawn: Spawn
     ) -> None:
@@ -171,6 +192,98 @@ class TestAnotherProcess:
 
         assert before is None
         assert store.limits.acquire("door", session) is not None
+
+
+class TestParentAndChild:
+    """The holder is the child; this process or another one is its parent."""
+
+    @pytest.fixture
+    def child(self, store: SqliteStorage, spawn: Spawn) -> Child:
+        """Runs the job in a slot, with this process as its parent."""
+        parent = store.sessions.open(kind="supervisor", lease=HOUR)
+        child = spawn(
+            f"worker = Worker(store(), lease=3600 * SECOND, parent={parent})\n"
+            "worker.start(worker.claim_one(), 7); say(worker.session); heard()\n"
+        )
+        assert int(child.hear()) == parent + 1
+        return child
+
+    def test_while_its_parent_lives_nobody_else_buries_a_child(
+        self, store: SqliteStorage, child: Child, spawn: Spawn
+    ) -> None:
+        child.kill()
+
+        assert spawn("say(store().jobs.rescue())").end() == "[]"
+        assert states_of(store) == {"held": "running"}
+
+    def test_what_the_slots_of_a_killed_process_name_is_suspect(
+        self, store: SqliteStorage, child: Child
+    ) -> None:
+        child.kill()
+
+        store.jobs.bury(2, CRASH, alone=False)
+
+        assert job_of(store, "held").is_suspect
+
+    def test_its_files_are_removed(self, store: SqliteStorage, child: Child, path: Path) -> None:
+        child.kill()
+
+        store.jobs.bury(2, CRASH, alone=False)
+
+        assert len(files(path)) == 2  # the parent's
+
+    def test_when_both_are_gone_anybody_rescues_and_nobody_is_blamed(
+        self, store: SqliteStorage, spawn: Spawn
+    ) -> None:
+        parent = spawn("say(store().sessions.open(kind='supervisor', lease=3600 * SECOND)); heard()")
+        child = spawn(
+            f"worker = Worker(store(), lease=3600 * SECOND, parent={parent.hear()})\n"
+            "worker.start(worker.claim_one()); say('running'); heard()\n"
+        )
+        child.hear()
+        child.kill()
+        before = rescued(store)
+        parent.kill()
+
+        assert before == []
+        assert rescued(store) == ["held"]
+        assert (job_of(store, "held").is_suspect, store.inspection.sessions()) == (False, [])
+
+    def test_a_parent_renews_the_lease_of_its_child(
+        self, store: SqliteStorage, child: Child, clock: TurnedClock
+    ) -> None:
+        clock.ahead = HOUR - 60 * SECOND
+        store.sessions.renew(2)
+        clock.ahead = HOUR + 60 * SECOND
+
+        assert rescued(store) == []
+
+    def test_a_parent_learns_that_its_child_was_taken_for_dead(
+        self, store: SqliteStorage, child: Child, clock: TurnedClock
+    ) -> None:
+        store.sessions.renew(2)
+        clock.ahead = HOUR + 60 * SECOND
+        store.jobs.rescue()
+
+        assert not store.sessions.renew(2)
+
+    def test_slots_go_on_in_files_that_were_made_anew(
+        self, store: SqliteStorage, path: Path, spawn: Spawn
+    ) -> None:
+        child = spawn(
+            "s = store(); worker = Worker(s)\n"
+            "worker.start(worker.claim_one()); say('running'); heard()\n"
+            "s.sessions.renew(worker.session); say('renewed'); heard()\n"
+        )
+        child.hear()
+        shutil.rmtree(path.with_name("jobs.db-sessions"))
+        child.tell()
+        child.hear()
+        child.kill()
+
+        store.jobs.bury(1, CRASH, alone=False)
+
+        assert job_of(store, "held").is_suspect
 
 
 class TestThisProcess:
@@ -216,6 +329,30 @@ class TestThisProcess:
 
         assert files(path) == []
         assert not store.sessions.renew(worker.session)
+
+    @pytest.mark.parametrize("noticed_by", ["renew", "end"])
+    def test_a_session_that_others_have_ended_leaves_no_file_open(
+        self, store: SqliteStorage, open_store: OpenStore, clock: TurnedClock, path: Path, noticed_by: str
+    ) -> None:
+        session = store.sessions.open(kind="client", lease=SECOND)
+        clock.ahead = HOUR
+        open_store(clock=clock).jobs.rescue()
+
+        getattr(store.sessions, noticed_by)(session)
+
+        assert open_files(path) == []
+
+    def test_it_learns_that_it_was_taken_for_dead_though_its_files_are_still_there(
+        self, store: SqliteStorage, path: Path
+    ) -> None:
+        """Who took it for dead died before it removed them."""
+        worker = Worker(store)
+        alter(path, "delete from taskmill_session where id = ?", worker.session)
+
+        assert not store.sessions.renew(worker.session)
+        store.sessions.end(worker.session)
+
+        assert files(path) == []
 
 
 class TestMissingFiles:
@@ -295,7 +432,7 @@ class TestMissingFiles:
 
         assert before == []
         assert holder.hear() == "True"
-        assert files(path)[0].stat().st_size == 8
+        assert files(path)[0].stat().st_size == 16
 
     def test_files_that_cannot_be_looked_at_are_told_and_nobody_is_taken_for_dead(
         self, store: SqliteStorage, holder: Child, path: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from taskmill._storage.sqlite import insert, jobs
 from taskmill._storage.sqlite.checkpoint import LOG_LIMIT
-from taskmill._storage.sqlite.database import _Write
 from taskmill._storage.sqlite.opening import Connection
 from taskmill._storage.sqlite.storage import SqliteStorage
+from taskmill._storage.sqlite.writing import _Write
 from taskmill.errors import StoreBusy, StoreRefused
 from tests.conformance.builders import Worker, a_job, ids, succeeded
 from tests.sqlite.children import Spawn
@@ -95,6 +97,14 @@ class TestGroupCommit:
 
         assert answers == [[name] for name in "abcdefgh"]
         assert set(ids(store.inspection.find())) == set("abcdefgh")
+        assert sum("insert into taskmill_job" in statement for statement in seen) == 1
+
+    def test_so_is_what_takes_more_than_one_statement(self, store: SqliteStorage) -> None:
+        seen = statements(store)
+
+        Crowd(store).run(*(lambda name=name: store.jobs.add([a_job(name, key=name)]) for name in "abcdefgh"))
+
+        assert set(ids(store.inspection.find())) == set("abcdefgh")
         assert seen.count("commit") == 2
 
     def test_one_that_is_refused_fails_alone(self, store: SqliteStorage) -> None:
@@ -164,9 +174,9 @@ def interrupt(store: SqliteStorage, statement: str, **how: Any) -> None:
     store.version()
     store._database.write(lambda _: None)
     writer = store._database._writer
-    assert writer._connection is not None
-    interrupting: Any = Interrupting(writer._connection, statement, **how)
-    writer._connection = interrupting
+    assert writer._open is not None
+    interrupting: Any = Interrupting(writer._open.connection, statement, **how)
+    writer._open.connection = interrupting
 
 
 class TestInterruption:
@@ -193,13 +203,27 @@ class TestInterruption:
         interrupt(store, statement, after=after)
 
         with pytest.raises(KeyboardInterrupt):
-            store.jobs.add([a_job("a")])
+            store.jobs.add([a_job("a", key="a")])
 
         with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
             other.execute("begin immediate")
         store.jobs.add([a_job("b")])
         was_stored = statement == "commit" and after
         assert set(ids(store.inspection.find())) == ({"a", "b"} if was_stored else {"b"})
+
+    @pytest.mark.parametrize("after", [False, True])
+    def test_a_single_statement_is_stored_whole_or_not_at_all(
+        self, after: bool, store: SqliteStorage
+    ) -> None:
+        new = [a_job(name) for name in "abc"]
+        statement, _ = insert.insertion(jobs._rows(new, 0))
+        interrupt(store, statement, after=after)
+
+        with pytest.raises(KeyboardInterrupt):
+            store.jobs.add(new)
+
+        store.jobs.add([a_job("d")])
+        assert set(ids(store.inspection.find())) == ({*"abcd"} if after else {"d"})
 
     def test_what_was_committed_when_it_came_is_not_done_again(self, store: SqliteStorage) -> None:
         done: list[str] = []
@@ -221,10 +245,10 @@ class TestInterruption:
         self, store: SqliteStorage
     ) -> None:
         store.jobs.add([a_job("a")])
-        connection = store._database._writer._connection
-        assert connection is not None
-        connection.execute("begin immediate")
-        connection.execute("delete from taskmill_job")
+        opened = store._database._writer._open
+        assert opened is not None
+        opened.connection.execute("begin immediate")
+        opened.connection.execute("delete from taskmill_job")
 
         store.jobs.add([a_job("b")])
 
@@ -250,6 +274,89 @@ class TestInterruption:
 
         store.jobs.add([a_job("a")])
         assert not store._database._writer._pending
+
+    STORM = """
+s = store(durability="normal")
+s.version()
+rings, armed = 0, []
+
+def produce():
+    while True:
+        s.jobs.add([a_job()])
+
+def ring(*_):
+    global rings
+    rings += 1
+    if armed:
+        armed.clear()
+        raise KeyboardInterrupt
+
+threading.Thread(target=produce, daemon=True).start()
+signal.signal(signal.SIGALRM, ring)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+while rings < 1500:
+    try:
+        armed.append(True)
+        while rings < 1500:
+            s.jobs.add([a_job()])
+    except KeyboardInterrupt:
+        pass
+armed.clear()
+threading.Thread(target=lambda: say(*s.jobs.add([a_job("last")])), daemon=True).start()
+heard()
+"""
+
+    def test_however_often_it_comes_the_other_threads_go_on(self, spawn: Spawn) -> None:
+        assert spawn(self.STORM).hear() == "last"
+
+    HANDLER = """
+s = store(durability="normal")
+s.version()
+stored, refused, is_over = 0, 0, False
+
+def count(*_):
+    global stored, refused
+    try:
+        s.jobs.add([a_job()])
+        stored += 1
+    except errors.StoreReentered:
+        refused += 1
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+
+signal.signal(signal.SIGALRM, count)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
+own = 0
+while stored < 30 or refused < 30:
+    s.jobs.add([a_job()])
+    s.version()
+    own += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+say(own + stored == sum(sum(queue.states.values()) for queue in s.inspection.queues()))
+"""
+
+    def test_a_handler_of_a_signal_that_adds_jobs_does_not_wait_for_its_own_thread(
+        self, spawn: Spawn
+    ) -> None:
+        assert spawn(self.HANDLER).hear() == "True"
+
+    def test_a_leader_whose_stack_is_used_up_fails_alone(self, store: SqliteStorage) -> None:
+        store.version()
+        writer, is_used_up = store._database._writer, [True]
+
+        def work(_: Connection) -> None:
+            if is_used_up:
+                is_used_up.clear()
+                raise RecursionError
+
+        own, other = (_Write(work, time.monotonic() + LONG) for _ in range(2))
+        writer._pending.extend([other, own])
+        with writer.gate:
+            writer._lead(own)
+
+        assert isinstance(own.error, RecursionError)
+        assert not other.is_done
+        store._database.write(lambda _: None)
+        assert (other.is_done, other.error) == (True, None)
 
 
 class TestBusy:
@@ -442,6 +549,21 @@ class TestTheLog:
         assert len(checkpoints) < 10
         assert log.stat().st_size <= grown
 
+    def test_once_a_long_reader_is_gone_the_file_is_short_again(
+        self, store: SqliteStorage, path: Path, log: Path
+    ) -> None:
+        store.jobs.add([a_job()])
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("begin")
+            reader.execute("select count(*) from taskmill_job").fetchone()
+            self.write(store, 4 * LOG_LIMIT)
+
+        grown = log.stat().st_size
+        self.write(store, 2 * LOG_LIMIT)
+
+        assert grown > 4 * LOG_LIMIT
+        assert log.stat().st_size <= 2 * LOG_LIMIT
+
     def test_it_is_folded_in_where_the_store_is_reached_by_a_symbolic_link(
         self, tmp_path: Path, open_store: OpenStore, path: Path
     ) -> None:
@@ -451,27 +573,6 @@ class TestTheLog:
         self.write(store, LOG_LIMIT)
 
         assert path.stat().st_size > LOG_LIMIT // 2
-
-    def test_several_processes_that_fold_it_in_all_the_time_damage_nothing(
-        self, spawn: Spawn, path: Path
-    ) -> None:
-        writers = [
-            spawn(
-                "from taskmill._storage.sqlite import checkpoint\n"
-                "checkpoint.LOG_LIMIT, checkpoint._STEP = 40_000, 4_000\n"
-                "s = store(durability='normal', timeout=30)\n"
-                "for number in range(150):\n"
-                "    s.jobs.add([a_job(f'{sys.argv[2]}-{number}', args='x' * 3_000)])\n"
-                "say('done')\n",
-                str(number),
-            )
-            for number in range(4)
-        ]
-
-        assert [writer.end() for writer in writers] == ["done"] * 4
-        with closing(sqlite3.connect(path)) as connection:
-            assert connection.execute("pragma integrity_check").fetchall() == [("ok",)]
-            assert connection.execute("select count(*) from taskmill_job").fetchone() == (600,)
 
 
 def count_checkpoints(store: SqliteStorage) -> list[object]:
@@ -545,4 +646,4 @@ def test_the_number_of_open_files_does_not_grow(store: SqliteStorage) -> None:
     counts = [use() for _ in range(120)]
 
     # SQLite keeps the descriptor of a closed connection for the next one, while another has locks on the file.
-    assert counts[-1] == counts[40]
+    assert counts[-1] <= counts[40]

@@ -21,20 +21,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from taskmill._core import lifecycle
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
-from taskmill._core.job import Claimed, ErrorInfo, Executor, Job, NewJob, State
+from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.outcome import (
     CancelAsked,
+    Crashed,
     Outcome,
     Raised,
     Released,
     RetryAsked,
+    Revoked,
     SnoozeAsked,
     Succeeded,
     Unknown,
 )
+from taskmill._core.record import Job
 from taskmill._core.retry import RetryPolicy
-from taskmill._storage.base import LockState, Storage, Turn
+from taskmill._storage.base import LockState, Slots, Storage, Turn
 from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
@@ -43,8 +46,10 @@ T = TypeVar("T")
 
 LEASE = 30 * SECOND
 ALL = 10_000
+SLOTS = 4
 MOST_SESSIONS = 4
 QUEUES = ("a", "b")
+TASKS = ("x", "y")
 # A lock belongs to one executor here: which executor comes first to a lock is left open by the contract.
 LOCKS: Mapping[str, Executor] = {"L": "thread", "M": "asyncio"}
 
@@ -73,14 +78,16 @@ class Request(NamedTuple):
     number: int
     wants: dict[Executor, int]
     queues: Sequence[str] | None
+    knows: Sequence[str] = ()
 
 
 @dataclass
 class Side:
-    """One of the two stores, with the claims and tokens that it gave out."""
+    """One of the two stores, with the claims, slots and tokens that it gave out."""
 
     storage: Storage
     claims: dict[ClaimKey, Claimed] = field(default_factory=dict)
+    slots: dict[int, Slots] = field(default_factory=dict)
     tokens: list[int] = field(default_factory=list)
     seen: set[tuple[str, int]] = field(default_factory=set)
 
@@ -91,10 +98,23 @@ class Side:
             transition = lifecycle.end(claimed, OUTCOMES[outcome], RetryPolicy(), 0.0)
             settlements.append(Settlement(claimed, transition, started_at))
         turn = self.storage.jobs.turn(
-            request.session, settlements, claim=request.number, wants=request.wants, queues=request.queues
+            request.session,
+            settlements,
+            claim=request.number,
+            wants=request.wants,
+            queues=request.queues,
+            knows=request.knows,
         )
         self.claims.update((ClaimKey(claimed.job_id, claimed.fence), claimed) for claimed in turn.claimed)
         return turn
+
+    def open(self) -> int:
+        session = self.storage.sessions.open(kind="worker", lease=LEASE)
+        self.slots[session] = self.storage.sessions.slots(session, SLOTS)
+        return session
+
+    def start(self, session: int, slot: int, key: ClaimKey) -> None:
+        self.slots[session].note(slot, self.claims[key].ref, key.fence)
 
     def acquire(self, name: str, session: int) -> bool:
         token = self.storage.limits.acquire(name, session)
@@ -116,6 +136,12 @@ class Side:
         return [lock._replace(token=0) for lock in locks]
 
 
+def _executor(job: Job) -> str:
+    if job.is_suspect:
+        return "alone"
+    return "elsewhere" if job.is_handed_on else job.executor
+
+
 def reply(turn: Turn) -> Reply:
     return Reply(
         Counter(ClaimKey(stale.claimed.job_id, stale.claimed.fence) for stale in turn.stale),
@@ -129,6 +155,7 @@ def reply(turn: Turn) -> Reply:
 # --- what may happen
 
 ERROR = ErrorInfo("ValueError", "boom", "Traceback ...")
+CRASH = ErrorInfo("Crashed", "the process that ran it was killed by SIGSEGV")
 # Longer than what a store keeps in the job's row.
 LONG = "[" + "1," * 1_500 + "1]"
 OUTCOMES: dict[str, Outcome] = {
@@ -142,6 +169,8 @@ OUTCOMES: dict[str, Outcome] = {
     "is released": Released(),
     "is unknown": Unknown(),
     "cancels": CancelAsked(ERROR),
+    "is revoked": Revoked(),
+    "crashes": Crashed(CRASH),
 }
 # Strings are steps of the wall clock in hours, during which no time passes.
 TRAVELS = [0.5, 1.0, 31.0, 61.0, timedelta(days=1), timedelta(days=31), "1", "-1"]
@@ -159,6 +188,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
         "executor": LOCKS[lock] if lock else draw(st.sampled_from(["thread", "thread", "asyncio"])),
         "lock": lock,
         "priority": draw(st.sampled_from([0, 0, 0, 1, -1])),
+        "task": draw(st.sampled_from(["x", "x", "y"])),
         "max_attempts": draw(st.integers(1, 3)),
     }
     rare: dict[str, list[Any]] = {
@@ -202,6 +232,10 @@ class StorageMachine(RuleBasedStateMachine):
         self.reopens = False
 
     def teardown(self) -> None:
+        # Not after each step: both read all that is stored.
+        if self.sessions:
+            self.both(lambda side: side.storage.health.census())
+            assert self.both(lambda side: list(side.storage.health.verify())) == []
         # A session keeps its files open until it ends.
         for session in self.sessions:
             self.store.storage.sessions.end(session)
@@ -259,6 +293,9 @@ class StorageMachine(RuleBasedStateMachine):
         outcomes=st.lists(OUTCOME, max_size=3),
         threads=st.integers(0, 3),
         coroutines=st.integers(0, 2),
+        suspects=st.integers(0, 1),
+        handed_on=st.integers(0, 2),
+        knows=st.sampled_from([[], ["x"], TASKS]),
         queues=st.sampled_from([None, ["a"], ["b", "a"]]),
         reply_is_lost=st.booleans(),
     )
@@ -269,13 +306,20 @@ class StorageMachine(RuleBasedStateMachine):
         outcomes: list[str],
         threads: int,
         coroutines: int,
+        suspects: int,
+        handed_on: int,
+        knows: Sequence[str],
         queues: Sequence[str] | None,
         reply_is_lost: bool,
     ) -> None:
         """A worker's round: end some of what it holds, claim something new."""
-        request = self._request(
-            self._session(session), outcomes, {"thread": threads, "asyncio": coroutines}, queues
-        )
+        wants: dict[Executor, int] = {
+            "thread": threads,
+            "asyncio": coroutines,
+            "alone": suspects,
+            "elsewhere": handed_on,
+        }
+        request = self._request(self._session(session), outcomes, wants, queues)._replace(knows=knows)
         first = self._turn(request)
         if reply_is_lost:
             self._repeat(request, first)
@@ -289,7 +333,22 @@ class StorageMachine(RuleBasedStateMachine):
         """The rounds of a worker that has much to do."""
         self._add_new(fresh)
         for outcomes in rounds:
-            self._turn(self._request(self._session(session), outcomes, {"thread": 2, "asyncio": 1}, None))
+            wants: dict[Executor, int] = {"thread": 2, "asyncio": 1, "alone": 1, "elsewhere": 1}
+            self._turn(self._request(self._session(session), outcomes, wants, None)._replace(knows=TASKS))
+
+    @rule(session=INDEX, slots=st.lists(st.booleans(), max_size=SLOTS), alone=st.booleans())
+    def crash(self, session: int, slots: list[bool], *, alone: bool) -> None:
+        """A process dies while it runs some of what it holds."""
+        buried = self._session(session)
+        for slot, (key, is_running) in enumerate(zip(self._held(buried), slots, strict=False)):
+            if is_running:
+                self.both(lambda side, slot=slot, key=key: side.start(buried, slot, key))
+        self.both(lambda side: Counter(side.storage.jobs.bury(buried, CRASH, alone=alone)))
+        self._open()
+
+    def _held(self, session: int) -> list[ClaimKey]:
+        running = reversed(self.model.storage.inspection.find(states=[State.RUNNING], limit=ALL))
+        return [ClaimKey(job.job_id, job.fence) for job in running if job.session == session]
 
     @precondition(lambda self: self.claims)
     @rule(index=INDEX, outcome=OUTCOME, is_impostor=st.sampled_from([False, False, True]))
@@ -328,9 +387,14 @@ class StorageMachine(RuleBasedStateMachine):
         wants: dict[Executor, int],
         queues: Sequence[str] | None,
     ) -> Request:
-        running = reversed(self.model.storage.inspection.find(states=[State.RUNNING], limit=ALL))
-        held = [ClaimKey(job.job_id, job.fence) for job in running if job.session == session]
-        settlements = list(zip(held, outcomes, strict=False))
+        held = self._held(session)
+        # Handed on, one with a lock would have another executor than the others that want it: see LOCKS.
+        stored = self._stored(self.model)
+        locked = {ClaimKey(job.job_id, job.fence) for job in stored if job.lock is not None}
+        settlements = [
+            (key, "is released" if outcome == "is unknown" and key in locked else outcome)
+            for key, outcome in zip(held, outcomes, strict=False)
+        ]
         return Request(session, settlements, next(self.numbers), wants, queues)
 
     def _turn(self, request: Request) -> Reply:
@@ -377,7 +441,9 @@ class StorageMachine(RuleBasedStateMachine):
                 order[job.job_id]
                 for job in jobs
                 if job.state is State.QUEUED and job.waits_for is None and job.run_at <= now
-                if job.executor == executor and (request.queues is None or job.queue in request.queues)
+                if _executor(job) == executor
+                and (executor != "elsewhere" or job.task in request.knows)
+                and (request.queues is None or job.queue in request.queues)
             ]
             assert claimed == sorted(claimed)
             assert len(claimed) <= want
@@ -439,7 +505,7 @@ class StorageMachine(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.sessions.append(self.both(lambda side: side.storage.sessions.open(kind="worker", lease=LEASE)))
+        self.sessions.append(self.both(Side.open))
 
     @rule(name=st.sampled_from([*LOCKS, "other"]), index=INDEX)
     def acquire(self, name: str, index: int) -> None:
@@ -477,15 +543,24 @@ class StorageMachine(RuleBasedStateMachine):
         offset=st.sampled_from([-SECOND, 0, SECOND]),
         has_job=st.booleans(),
         skipped=st.integers(0, 2),
+        is_told=st.sampled_from([True, True, False]),
     )
-    def schedule(self, *, name: str, spec: str | None, offset: int, has_job: bool, skipped: int) -> None:
+    def schedule(
+        self, *, name: str, spec: str | None, offset: int, has_job: bool, skipped: int, is_told: bool
+    ) -> None:
         """Make a schedule known or, without a spec, fire it."""
         if spec is not None:
             self.both(lambda side: side.storage.schedules.register(name=name, task="x", spec=spec))
             return
         job = self._new_job(f"job {next(self.numbers)}", {"queue": "a"}) if has_job else None
         slot = self.clock.wall() + offset
-        self.both(lambda side: side.storage.schedules.fire(name, slot=slot, fire=job, skipped=skipped))
+        known = {
+            state.name: state.last_slot for state in self.both(lambda side: side.storage.schedules.list())
+        }
+        after = known.get(name, 0) - (not is_told)
+        self.both(
+            lambda side: side.storage.schedules.fire(name, after=after, slot=slot, fire=job, skipped=skipped)
+        )
 
     # --- what must hold after each step
 
@@ -499,6 +574,8 @@ class StorageMachine(RuleBasedStateMachine):
             lambda side: [(c.queue, +Counter(c.states), c.due) for c in side.storage.inspection.queues()]
         )
         self.both(lambda side: side.storage.inspection.sessions())
+        for session in self.sessions:
+            self.both(lambda side, session=session: sorted(side.storage.jobs.unwanted(session)))
         self.both(Side.locks)
         self.both(lambda side: side.storage.schedules.list())
 
@@ -506,7 +583,7 @@ class StorageMachine(RuleBasedStateMachine):
         full = self.both(lambda side: side.storage.inspection.job(job.job_id))
         assert full is not None
         assert replace(full, attempts=()) == job
-        numbers = [attempt.number for attempt in full.attempts]
+        numbers = [attempt.number for attempt in full.attempts if attempt.outcome != "crashed"]
         assert numbers == sorted(set(numbers))
         outcome = self.both(lambda side: side.storage.inspection.outcome(job.job_id))
         assert outcome == (job.task, job.state, job.reason, job.result, job.error)
@@ -530,6 +607,7 @@ class StorageMachine(RuleBasedStateMachine):
             assert job.attempt <= job.max_attempts - (not job.state.is_final and job.state != "running")
             assert job.waits_for in (None, job.lock)
             assert job.waits_for is None or job.state is State.QUEUED
+            assert job.crashes <= lifecycle.MOST_CRASHES - (job.reason != Reason.CRASHED)
             assert (job.result is not None) <= (job.state is State.SUCCEEDED)
             assert (job.reason is not None) == (job.state in ("failed", "cancelled"))
             if job.state is not State.RUNNING and not job.state.is_final:

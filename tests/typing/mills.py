@@ -58,6 +58,8 @@ def refusals() -> None:
 
 
 def rest() -> None:
+    assert_type([finding.advice for finding in mill.doctor(verify=True)], list[str])
+    assert_type(mill.backup("copy.db", replace=True).jobs, int)
     assert_type(some_events(mill.events(10)[0]), int)
     assert_type(Order(3).number, int)
     assert_type(mill.url, str)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, assert_type
 
 from taskmill import Context, Mill, Pipeline, Result, Signature, State, cron, current_job, every
@@ -34,6 +35,11 @@ def resize(context: Context, path: str) -> bool:
 @mill.task(timeout=5)
 async def crawl(context: Context, url: str) -> str:
     return context.id + url
+
+
+@mill.task(executor="process", soft_timeout=timedelta(seconds=50), timeout=60)
+def render(context: Context, path: str) -> int:
+    return len(context.id + path)
 
 
 @mill.task
@@ -89,6 +95,7 @@ def enqueueing() -> None:
     assert_type(resize.enqueue("a.png"), Result[bool])
     assert_type(download.enqueue("a"), Result[bytes])
     assert_type(crawl.enqueue("a"), Result[str])
+    assert_type(render.enqueue("a.svg"), Result[int])
     assert_type(store.enqueue({"a": 1}, table="b"), Result[str])
     assert_type(sync.enqueue(), Result[None])
     assert_type(nightly.enqueue(), Result[None])
@@ -121,6 +128,8 @@ def options() -> None:
     add.using(priorities=5)  # type: ignore[call-arg]
     add.using(delay="5")  # type: ignore[arg-type]
     mill.task(retry=5)  # type: ignore[call-overload]
+    mill.task(executor="proces")  # type: ignore[call-overload]
+    mill.task(soft_timeout="5")  # type: ignore[call-overload]
 
 
 def together() -> None:

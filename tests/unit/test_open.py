@@ -27,7 +27,7 @@ def test_memory() -> None:
         ("sqlite:///var/jobs.db", "{here}/var/jobs.db"),
         ("sqlite:////var/lib/jobs.db", "/var/lib/jobs.db"),
         ("SQLITE:///jobs.db?durability=normal&timeout=0.5", "{here}/jobs.db"),
-        ("sqlite:///my%20jobs%3F.db", "{here}/my jobs?.db"),
+        ("sqlite:///my%20jobs%3F.db", "{here}/my jobs%3F.db"),
     ],
 )
 def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ def run(code: str, folder: Path) -> str:
 def test_the_public_names_are_these() -> None:
     assert taskmill.__all__ == [
         "Cancel",
+        "CancelRequested",
         "Context",
         "CoroutineTask",
         "Event",
@@ -31,6 +32,7 @@ def test_the_public_names_are_these() -> None:
         "Retry",
         "Signature",
         "Snooze",
+        "SoftTimeout",
         "State",
         "Task",
         "cron",

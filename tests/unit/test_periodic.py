@@ -15,7 +15,7 @@ def test_a_function_becomes_a_task_with_a_schedule(mill: Mill, worker: LittleWor
         return context.queue, loud
 
     [periodic] = mill.app.periodics.values()
-    [job_id] = mill.app.submit([periodic.new_job()])
+    [job_id] = mill.app.submit([periodic.new_job(mill.app.storage.now())])
     worker.run_all()
 
     assert isinstance(heartbeat, Task)

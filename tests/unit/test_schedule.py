@@ -10,7 +10,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from taskmill._core import schedule as module
-from taskmill._core.schedule import COUNT_LIMIT, HORIZON, SECOND, Due, Every, Schedule, cron, due, every
+from taskmill._core.schedule import (
+    COUNT_LIMIT,
+    HORIZON,
+    SECOND,
+    Due,
+    Every,
+    Schedule,
+    cron,
+    due,
+    every,
+    of_spec,
+)
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -548,3 +559,17 @@ class TestCron:
 
 def test_the_examples_of_the_module_run() -> None:
     assert doctest.testmod(module).failed == 0
+
+
+class TestSpecs:
+    @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.spec)
+    def test_a_schedule_is_read_from_its_spec(self, schedule: Schedule) -> None:
+        assert of_spec(schedule.spec) == schedule
+
+    @pytest.mark.parametrize(
+        "spec",
+        ["", "every", "every day", "every 5", "every 5.0s", "cron", "cron * * * * * UTC on 1", "daily"],
+    )
+    def test_any_other_text_is_refused(self, spec: str) -> None:
+        with pytest.raises(ValueError, match=r"."):
+            of_spec(spec)

@@ -16,6 +16,7 @@ import pytest
 
 from taskmill import Context, CoroutineTask, Mill, Result, State, Task, current_job
 from taskmill._core.instant import DAY, HOUR, SECOND
+from taskmill._core.limit import Limits
 from taskmill._core.retry import RetryPolicy
 from taskmill.errors import (
     ConfigurationError,
@@ -52,6 +53,16 @@ class Later:
     text: str
 
 
+def double(number: int) -> int:
+    return 2 * number
+
+
+def typed_at_a_prompt() -> Any:
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec("def cell(): ...", scope)  # noqa: S102  (as a notebook does)
+    return scope["cell"]
+
+
 def job_of(mill: Mill, result: Result[Any]) -> Any:
     return mill.app.storage.inspection.job(result.id)
 
@@ -83,7 +94,7 @@ class TestDefinition:
             return url
 
         assert isinstance(fetch, CoroutineTask)
-        assert (fetch.is_coroutine, fetch.timeout) == (True, 5.0)
+        assert (fetch.is_coroutine, fetch.executor, fetch.limits) == (True, "asyncio", Limits(None, 5.0))
         assert asyncio.run(fetch("a")) == "a"
 
     def test_options_reach_the_task(self, mill: Mill) -> None:
@@ -93,7 +104,7 @@ class TestDefinition:
         assert isinstance(send, Task)
         assert send.name == "mail"
         assert send.retry_policy == RetryPolicy(delay=SECOND // 2, backoff=3, jitter=0)
-        assert send.timeout is None
+        assert (send.executor, send.limits) == ("thread", None)
 
     def test_an_alias_finds_the_task_too(self, mill: Mill) -> None:
         @mill.task(name="new", aliases=["old"])
@@ -163,10 +174,12 @@ class TestDefinition:
             ({"no_retry_on": (OSError, 3)}, "no_retry_on="),
             ({"aliases": "old"}, "aliases='old' is not a list of texts"),
             ({"executor": "thraed"}, "executor='thraed' is not one of 'thread', 'asyncio'"),
-            ({"executor": "process"}, 'executor="process" comes with a later release'),
-            ({"executor": "asyncio"}, "is a def: its executor is 'thread', not 'asyncio'"),
-            ({"timeout": 5}, "runs in a thread, which nothing can stop"),
+            ({"executor": "process"}, 'cannot have executor="process", whose processes import it'),
+            ({"executor": "asyncio"}, "is a def: its executor is 'thread' or 'process', not 'asyncio'"),
             ({"timeout": 0}, "timeout=0 leaves no time to run"),
+            ({"soft_timeout": 0}, "soft_timeout=0 leaves no time to run"),
+            ({"soft_timeout": -1}, "soft_timeout=-1 is no duration"),
+            ({"soft_timeout": 5, "timeout": 5}, "soft_timeout=5 is not below timeout=5"),
             ({"expires": datetime(2026, 1, 1, tzinfo=UTC)}, "expires=datetime"),
         ],
     )
@@ -176,11 +189,29 @@ class TestDefinition:
 
         assert message in str(caught.value)
 
-    def test_an_async_function_runs_on_the_loop(self, mill: Mill) -> None:
+    @pytest.mark.parametrize("executor", ["thread", "process"])
+    def test_an_async_function_runs_on_the_loop(self, mill: Mill, executor: Any) -> None:
         async def fetch() -> None: ...
 
-        with pytest.raises(ConfigurationError, match="an async def: its executor is 'asyncio', not 'thread'"):
-            mill.task(executor="thread")(fetch)
+        with pytest.raises(ConfigurationError, match=f"its executor is 'asyncio', not '{executor}'"):
+            mill.task(executor=executor)(fetch)
+
+    def test_a_function_of_a_module_may_run_in_a_process(self, mill: Mill) -> None:
+        task = mill.task(name="double", executor="process")(double)
+
+        assert (task.executor, task.enqueue(1).job().executor) == ("process", "process")
+
+    def test_what_a_process_could_not_import_is_refused_and_told_what_to_do(self, mill: Mill) -> None:
+        def inner() -> None: ...
+
+        for wrong, problem in [
+            (inner, "it is defined inside of another function"),
+            (lambda: None, "it has no name in a module"),
+            (partial(double, 1), "it has no name in a module"),
+            (typed_at_a_prompt(), "it is defined in the script, the notebook or at the prompt that runs"),
+        ]:
+            with pytest.raises(ConfigurationError, match=f"{problem}; put it at the top level of a module"):
+                mill.task(name="task", executor="process")(wrong)
 
     def test_what_cannot_be_called_by_a_worker_is_refused(self, mill: Mill) -> None:
         class Shop:

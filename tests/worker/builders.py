@@ -12,8 +12,9 @@ from taskmill import Mill
 from taskmill._app.context import Tenure
 from taskmill._app.task import Task
 from taskmill._core.instant import SECOND
-from taskmill._core.job import Claimed, Job
+from taskmill._core.job import EXECUTORS, Claimed
 from taskmill._core.outcome import Outcome
+from taskmill._core.record import Job
 from taskmill._storage.base import Storage
 from taskmill._worker.attempt import Attempts
 from taskmill._worker.machine import Machine
@@ -195,7 +196,7 @@ def claim(mill: Mill, session: int | None = None, **wants: int) -> list[Claimed]
         session,
         [],
         claim=time.monotonic_ns(),
-        wants={"thread": wants.get("thread", 100), "asyncio": wants.get("asyncio", 100)},
+        wants={executor: wants.get(executor, 100) for executor in EXECUTORS},
         queues=None,
     )
     return list(turn.claimed)

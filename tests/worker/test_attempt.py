@@ -17,9 +17,10 @@ from taskmill import Cancel, Context, Mill, Retry, Snooze, current_job
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event
 from taskmill._core.instant import SECOND
-from taskmill._core.job import NewJob
+from taskmill._core.job import Claimed, NewJob
 from taskmill._core.outcome import (
     CancelAsked,
+    Misfit,
     Outcome,
     Raised,
     Released,
@@ -32,12 +33,23 @@ from taskmill._core.outcome import (
     Unknown,
 )
 from taskmill._worker.attempt import LONGEST_DELAY, LONGEST_MESSAGE, LONGEST_TRACEBACK, Attempts
+from taskmill._worker.hold import Hold
 from tests.worker.builders import claim, run_next
+
+
+def a_hold(claimed: Claimed, *, is_interrupted: bool = False) -> Hold:
+    task = asyncio.current_task()
+    assert task is not None
+    hold = Hold(claimed, task)
+    hold.done = "release" if is_interrupted else None
+    return hold
 
 
 async def run_next_async(mill: Mill, *, is_interrupted: bool = False) -> Outcome:
     [claimed] = claim(mill)
-    return await Attempts(mill.app, Tenure(1)).run_async(claimed, asyncio.timeout, lambda: is_interrupted)
+    return await Attempts(mill.app, Tenure(1)).run_async(
+        claimed, a_hold(claimed, is_interrupted=is_interrupted)
+    )
 
 
 def outcome_of(mill: Mill, error: BaseException) -> Any:
@@ -151,11 +163,11 @@ class TestRaising:
 
         assert verdicts == {"lost": True, "missing": False, "wrong": False}
 
-    def test_arguments_that_no_longer_fit_are_an_error_of_the_attempt(self, mill: Mill) -> None:
+    def test_arguments_that_no_longer_fit_are_told_from_errors_of_the_task(self, mill: Mill) -> None:
         @mill.task(name="changed")
         def before(a: int, b: int) -> None: ...
 
-        before.enqueue(1, 2)
+        result = before.enqueue(1, 2)
         mill.app.tasks._tasks.clear()
 
         @mill.task(name="changed")
@@ -163,9 +175,16 @@ class TestRaising:
 
         outcome = run_next(mill)
 
+        assert isinstance(outcome, Misfit)
+        assert outcome.error.type == "taskmill.errors.InvalidArguments"
+        assert "changed(a: 'int') -> 'None': too many positional arguments" in outcome.error.message
+        assert f"`taskmill jobs retry {result.id}`" in outcome.error.message
+
+    def test_a_type_error_of_the_task_is_its_own(self, mill: Mill) -> None:
+        outcome = outcome_of(mill, TypeError("add() missing 1 required positional argument: 'b'"))
+
         assert isinstance(outcome, Raised)
         assert outcome.error.type == "TypeError"
-        assert "positional argument" in outcome.error.message
 
 
 class Mute(Exception):
@@ -575,9 +594,7 @@ class TestCoroutines:
 
         async def all_at_once() -> None:
             attempts = Attempts(mill.app, Tenure(1))
-            await asyncio.gather(
-                *(attempts.run_async(one, asyncio.timeout, lambda: False) for one in claim(mill))
-            )
+            await asyncio.gather(*(attempts.run_async(one, a_hold(one)) for one in claim(mill)))
 
         asyncio.run(all_at_once())
 

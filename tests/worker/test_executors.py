@@ -12,9 +12,12 @@ import pytest
 
 from taskmill._core.job import Claimed
 from taskmill._core.outcome import Outcome, Released, Succeeded
+from taskmill._storage.memory import MemorySlots
 from taskmill._worker.executors.base import Finished
 from taskmill._worker.executors.loop import LoopExecutor
 from taskmill._worker.executors.thread import ThreadExecutor
+from taskmill._worker.hold import Hold
+from taskmill._worker.slot import Timekeeper
 from tests.worker.builders import DEADLINE, Gate, wait_for
 
 DONE = Succeeded("null")
@@ -32,15 +35,27 @@ def names_of(finished: list[Finished]) -> list[str]:
 
 
 def a_thread_executor(
-    threads: int, run: Callable[[Claimed], Outcome], reports: list[Finished]
+    threads: int,
+    run: Callable[[Claimed], Outcome],
+    report: Callable[[Finished], None],
+    ring: Callable[[], None] = lambda: None,
 ) -> ThreadExecutor:
-    return ThreadExecutor(threads, run, lambda: 17, report=reports.append, ring=lambda: None)
+    return ThreadExecutor(
+        threads,
+        lambda job, slot: run(job),
+        lambda: 17,
+        timekeeper=Timekeeper(),
+        on_stuck=lambda job, standing: None,
+        slots=MemorySlots({}),
+        report=report,
+        ring=ring,
+    )
 
 
 class TestThreads:
     def test_each_job_is_reported_once_with_its_start_and_its_time(self) -> None:
         reports: list[Finished] = []
-        executor = a_thread_executor(3, lambda job: DONE, reports)
+        executor = a_thread_executor(3, lambda job: DONE, reports.append)
 
         executor.submit(jobs(50))
         wait_for(lambda: len(reports) == 50)
@@ -58,7 +73,7 @@ class TestThreads:
             gate.pass_through(job.job_id)
             return DONE
 
-        executor = a_thread_executor(2, run, reports)
+        executor = a_thread_executor(2, run, reports.append)
         executor.submit(jobs(5))
         gate.wait_for(2)
 
@@ -68,6 +83,22 @@ class TestThreads:
         wait_for(lambda: len(reports) == 5)
         executor.close()
 
+    def test_nobody_is_rung_while_jobs_wait_for_the_thread(self) -> None:
+        gate, waiting = Gate(), list[int]()
+
+        def run(job: Claimed) -> Outcome:
+            gate.pass_through()
+            return DONE
+
+        executor = a_thread_executor(1, run, lambda _: None, lambda: waiting.append(executor.load()))
+        executor.submit(jobs(5))
+        gate.open()
+        wait_for(lambda: executor.load() == 0)
+        executor.close()
+
+        wait_for(lambda: waiting)
+        assert waiting == [0]
+
     def test_what_has_not_started_can_be_withdrawn_and_is_not_reported(self) -> None:
         gate, reports = Gate(), list[Finished]()
 
@@ -75,7 +106,7 @@ class TestThreads:
             gate.pass_through(job.job_id)
             return DONE
 
-        executor = a_thread_executor(1, run, reports)
+        executor = a_thread_executor(1, run, reports.append)
         executor.submit(jobs(4))
         gate.wait_for(1)
 
@@ -95,7 +126,7 @@ class TestThreads:
             gate.pass_through()
             return DONE
 
-        executor = a_thread_executor(3, run, [])
+        executor = a_thread_executor(3, run, [].append)
         executor.submit(jobs(1))
         gate.wait_for(1)
         executor.close()
@@ -123,14 +154,20 @@ class Loads:
 
 
 def test_a_job_counts_until_it_is_reported_and_its_slot_is_free_when_it_rings() -> None:
-    async def run_async(job: Claimed, limit: Any, is_interrupted: Callable[[], bool]) -> Outcome:
+    async def run_async(job: Claimed, hold: Hold) -> Outcome:
         return DONE
 
     of_threads, of_loop = Loads(), Loads()
-    of_threads.executor = ThreadExecutor(
-        1, lambda job: DONE, lambda: 0, report=of_threads.report, ring=of_threads.ring
+    of_threads.executor = a_thread_executor(1, lambda job: DONE, of_threads.report, of_threads.ring)
+    of_loop.executor = LoopExecutor(
+        1,
+        run_async,
+        lambda: 0,
+        slots=MemorySlots({}),
+        first_slot=0,
+        report=of_loop.report,
+        ring=of_loop.ring,
     )
-    of_loop.executor = LoopExecutor(1, run_async, lambda: 0, report=of_loop.report, ring=of_loop.ring)
 
     for loads in (of_threads, of_loop):
         assert loads.executor is not None
@@ -146,15 +183,22 @@ class Loop:
     def __init__(self, body: Callable[[Claimed], Any], coroutines: int = 1000) -> None:
         self.reports: list[Finished] = []
         self._body = body
+        self.noted: dict[int, tuple[int, int]] = {}
         self.executor = LoopExecutor(
-            coroutines, self._run, lambda: 17, report=self.reports.append, ring=lambda: None
+            coroutines,
+            self._run,
+            lambda: 17,
+            slots=MemorySlots(self.noted),
+            first_slot=4,
+            report=self.reports.append,
+            ring=lambda: None,
         )
 
-    async def _run(self, job: Claimed, limit: Any, is_interrupted: Callable[[], bool]) -> Outcome:
+    async def _run(self, job: Claimed, hold: Hold) -> Outcome:
         try:
             await self._body(job)
         except asyncio.CancelledError:
-            if is_interrupted():
+            if hold.done == "release":
                 return Released()
             raise
         return DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from taskmill import Mill, every
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event, Notice
-from taskmill._core.instant import SECOND
+from taskmill._core.instant import SECOND, from_datetime
 from taskmill._core.job import NewJob, State
 from taskmill._worker.service import Service
 from taskmill._worker.ticks import prune, rescue
@@ -36,6 +37,21 @@ class TestHeartbeat:
 
         assert heartbeat.tick() == 10
         assert not tenure.lost
+
+    def test_each_beat_is_good_for_two_thirds_of_a_lease(self, mill: Mill) -> None:
+        faults = with_faults(mill)
+        sessions = mill.app.storage.sessions
+        tenure = Tenure(sessions.open(kind="worker", lease=LEASE))
+        heartbeat = Heartbeat(sessions, tenure, LEASE, pytest.fail)
+        before = time.monotonic()
+        heartbeat.tick()
+        sure_until = tenure.unsure_from
+        faults.break_down("sessions.renew")
+        with pytest.raises(type(busy())):
+            heartbeat.tick()
+
+        assert before + 20 <= sure_until <= time.monotonic() + 20
+        assert tenure.unsure_from == sure_until
 
     def test_a_session_that_was_taken_for_dead_is_known_as_lost(self, mill: Mill, clock: FakeClock) -> None:
         sessions, rung = mill.app.storage.sessions, []
@@ -173,6 +189,39 @@ class TestSchedule:
                 machine.tick()
 
         assert (slots.fired(), slots.skipped()) == (3, 0)
+
+    def test_a_job_is_due_at_its_slot_however_late_that_is_seen(self, mill: Mill, clock: FakeClock) -> None:
+        Slots(mill, 60)
+        schedule = Schedule(mill.app)
+        schedule.tick()
+        clock.travel(200)
+        schedule.tick()
+
+        [job] = mill.app.storage.inspection.find(task="tick")
+        slot = from_datetime(job.run_at)
+        assert slot % (60 * SECOND) == 0
+        assert 0 <= clock.wall() - slot < 60 * SECOND
+
+    @pytest.mark.parametrize("hours", [1, -1])
+    def test_a_step_of_the_wall_clock_fires_no_slot_twice(
+        self, mill: Mill, clock: FakeClock, hours: int
+    ) -> None:
+        slots, machines = Slots(mill, 60), [Schedule(mill.app) for _ in range(3)]
+        machines[0].tick()
+        for minute in range(150):
+            if minute == 30:
+                clock.step_wall(timedelta(hours=hours))
+                # One of them was killed and began anew.
+                machines[0] = Schedule(mill.app)
+            clock.travel(60)
+            for machine in machines:
+                machine.tick()
+
+        jobs = mill.app.storage.inspection.find(task="tick", limit=1_000)
+        assert len({from_datetime(job.run_at) // (60 * SECOND) for job in jobs}) == len(jobs)
+        # Forward, an hour of slots is left out but for its latest; back, nothing fires until that time comes again.
+        assert slots.fired() == 150 - (60 if hours < 0 else 0)
+        assert slots.skipped() == (60 if hours > 0 else 0)
 
     def test_each_slot_fires_once_over_a_restart(self, mill: Mill, clock: FakeClock) -> None:
         slots = Slots(mill)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NoReturn
 
 import pytest
@@ -13,9 +16,12 @@ import pytest
 from taskmill import Context, Mill
 from taskmill._core.event import Event
 from taskmill._core.job import State
+from taskmill._worker.options import WorkerOptions
+from taskmill._worker.place import Place
 from taskmill._worker.worker import Worker
-from taskmill.errors import ConfigurationError, StoreBusy, StoreUnavailable
+from taskmill.errors import ConfigurationError, JobReleased, StoreBusy, StoreUnavailable
 from taskmill.testing import FakeClock
+from tests.conformance.builders import Worker as Holder
 from tests.worker.builders import DEADLINE, Gate, a_gated_task, busy, wait_for, with_faults
 
 ENDS = 5.0
@@ -136,7 +142,9 @@ class TestStopping:
         assert (job.state, job.attempt) == (State.QUEUED, 0)
         gate.open()
 
-    def test_a_thread_that_outlasts_the_grace_is_not_waited_for_any_longer(self, mill: Mill) -> None:
+    def test_a_thread_that_outlasts_the_grace_is_named_and_not_waited_for_any_longer(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture
+    ) -> None:
         gate = Gate()
         result = a_gated_task(mill, gate).enqueue()
         with mill.worker(grace=0.1):
@@ -145,7 +153,41 @@ class TestStopping:
 
         assert time.monotonic() - began < 1.5  # nobody waits for threads as for coroutines to clean up
         assert result.state is State.QUEUED
+        told = f"gated {result.id} (attempt 1 of 1) outlasts the grace and goes back to the queue"
+        assert told in caplog.text
         gate.open()
+
+    @pytest.mark.parametrize("count, told", [(1, "1 job"), (2, "2 jobs")])
+    def test_the_log_says_how_long_what_runs_may_take(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture, count: int, told: str
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        gate = Gate()
+        task = a_gated_task(mill, gate)
+        mill.enqueue_many([task.s() for _ in range(count)])
+        with mill.worker(grace=0.1):
+            gate.wait_for(count)
+        gate.open()
+
+        assert f"stopping: {told} under way may finish within 0.1 s; a second signal" in caplog.text
+
+    @pytest.mark.parametrize("count, told", [(1, "1 job"), (2, "2 jobs")])
+    def test_the_log_of_a_process_that_is_replaced_speaks_of_no_signals(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture, count: int, told: str
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        gate = Gate()
+        task = a_gated_task(mill, gate)
+        mill.enqueue_many([task.s() for _ in range(count)])
+        worker = mill.worker()
+        worker.start()
+        gate.wait_for(count)
+        worker.stop_within(math.inf)
+        wait_for(lambda: f"this process is being replaced and lets its {told} finish" in caplog.text)
+        gate.open()
+        worker.stop()
+
+        assert not [message for message in caplog.messages if "signal" in message or " inf " in message]
 
     def test_stopping_again_is_harmless_and_so_is_stopping_what_never_ran(self, mill: Mill) -> None:
         worker = mill.worker()
@@ -356,6 +398,26 @@ class TestLosingTheSession:
         assert caplog.text.count("going on under a new one") == 3
         assert mill.app.storage.inspection.sessions() == []
 
+    def test_where_suspects_run_alone_it_ends_if_a_job_still_runs(
+        self, mill: Mill, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        gate = Gate()
+        a_gated_task(mill, gate).enqueue()
+        crashed = Holder(mill.app.storage)
+        crashed.start(crashed.claim_one())
+        crashed.crash(alone=False)
+        worker = Worker(mill.app, WorkerOptions(threads=1), Place(serves="suspects"))
+        worker.start()
+        gate.wait_for(1)
+
+        clock.travel(2)
+        mill.app.storage.jobs.rescue()
+
+        assert worker.wait(DEADLINE)
+        gate.open()
+        assert "this process ends" in caplog.text
+        assert mill.app.storage.inspection.sessions() == []
+
     def test_what_its_jobs_come_to_changes_nothing_and_they_can_know(
         self, mill: Mill, clock: FakeClock
     ) -> None:
@@ -365,7 +427,8 @@ class TestLosingTheSession:
         @mill.task
         def task(context: Context) -> int:
             if context.fence == 1:
-                gate.pass_through()
+                with suppress(JobReleased):
+                    gate.pass_through()
                 seen.append(context.lost)
             return context.fence
 
@@ -382,6 +445,45 @@ class TestLosingTheSession:
         assert seen == [True]
         assert result.job().rescues == 1
         assert len(events) == 1
+
+    def test_jobs_are_stopped_before_others_may_begin_them(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        faults, stopped = with_faults(mill), list[str]()
+
+        @mill.task
+        def spins(context: Context) -> int:
+            try:
+                while context.fence == 1:
+                    time.sleep(0.001)
+            except JobReleased:
+                stopped.append("thread")
+                raise
+            return context.fence
+
+        @mill.task
+        async def waits(context: Context) -> int:
+            try:
+                await asyncio.sleep(60 if context.fence == 1 else 0)
+            except asyncio.CancelledError:
+                stopped.append("coroutine")
+                raise
+            return context.fence
+
+        results = [spins.enqueue(), waits.enqueue()]
+        with mill.worker(threads=1):
+            wait_for(lambda: {result.state for result in results} == {State.RUNNING})
+            faults.break_down("sessions.renew", StoreUnavailable("no space left"))
+            wait_for(lambda: {result.state for result in results} == {State.QUEUED})
+            jobs = [result.job() for result in results]
+            faults.heal()
+            again = [result.get(timeout=DEADLINE) for result in results]
+
+        assert sorted(stopped) == ["coroutine", "thread"]
+        assert [(job.attempt, job.rescues) for job in jobs] == [(0, 0)] * 2
+        assert again == [2, 2]
+        assert [result.job().attempt for result in results] == [1, 1]
+        assert caplog.text.count("could not be renewed for two thirds of it: its 2 jobs are stopped") == 1
 
     def test_jobs_that_hang_on_cost_the_worker_no_slots(self, mill: Mill, clock: FakeClock) -> None:
         gates = [Gate(), Gate()]
@@ -491,7 +593,8 @@ def test_a_worker_is_what_a_mill_says_it_is(mill: Mill) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"threads": 0, "coroutines": 0},
+        {"threads": 0, "coroutines": 0, "process_slots": 0},
+        {"process_slots": -1},
         {"threads": -1},
         {"coroutines": -1},
         {"grace": -1},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskmill._app import check, events
 from taskmill._app.check import Duration
-from taskmill._app.context import Context
+from taskmill._app.context import Context, awaited_threads, give_way
 from taskmill._app.holdings import Holdings
 from taskmill._app.parameters import annotations_of
 from taskmill._app.registry import TaskRegistry
@@ -93,6 +93,8 @@ class Application:
     @property
     def storage(self) -> Storage:
         """The store; the first access reads the URL, the first operation opens it."""
+        if awaited_threads:
+            give_way()
         return self._storage or self._open()
 
     def _open(self) -> Storage:
@@ -157,7 +159,9 @@ class Application:
             job = self.storage.inspection.job(job_id) if self.signals.wants(kind) else None
             if job is not None:
                 at = to_datetime(self.storage.now())
-                self.signals.emit(events.of_job(self, kind, job, at=at, error=job.error, reason=reason))
+                # Of a crash that did not end the job, the history tells.
+                error = job.attempts[-1].error if kind == "crashed" and job.attempts else job.error
+                self.signals.emit(events.of_job(self, kind, job, at=at, error=error, reason=reason))
 
     def load_imports(self) -> None:
         """Import what `imports` names, so that its tasks are known here."""

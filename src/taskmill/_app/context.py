@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -14,15 +17,43 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 
+# How long a thread stands still at most to be stopped; whoever wants to stop it looks more often.
+_STANDSTILL = 0.1
+
+awaited_threads: set[int] = set()
+"""Threads whose job is to be stopped as soon as it is out of the store, by their number."""
+
+
+def give_way() -> None:
+    """Stand still for a moment if the job of this thread is to be stopped: called before the store is entered.
+
+    A job that does little else is in the store whenever another thread has its turn to look.
+    """
+    thread = threading.get_ident()
+    deadline = time.monotonic() + _STANDSTILL
+    while thread in awaited_threads and time.monotonic() < deadline:
+        time.sleep(0.001)
+
 
 class Tenure:
-    """The time for which a session holds its jobs; `lost` once they may be somebody else's."""
+    """The time for which a session holds its jobs; `lost` once they may be somebody else's.
 
-    __slots__ = ("lost", "session")
+    From `unsure_from` on (by the monotonic clock, in seconds) nobody knows whether it still does.
+    """
+
+    __slots__ = ("lost", "session", "unsure_from")
 
     def __init__(self, session: int) -> None:
         self.session = session
         self.lost = False
+        self.unsure_from = math.inf
+
+    def is_unwanted(self, app: Application, claimed: Claimed) -> bool:
+        """Whether somebody has cancelled the job, or it is not held under that claim any more; asks the store."""
+        job = app.storage.inspection.job(claimed.job_id)
+        if job is None or job.state is not State.RUNNING or job.fence != claimed.fence:
+            return True
+        return job.cancel_requested
 
 
 class Context:
@@ -104,10 +135,7 @@ class Context:
         """Whether the job should stop: somebody asked for it, or it is not ours; reads the store each time."""
         if self.is_local:
             return False
-        job = self._app.storage.inspection.job(self.id)
-        if self.lost or job is None or job.state is not State.RUNNING or job.fence != self.fence:
-            return True
-        return job.cancel_requested
+        return self.lost or self._tenure.is_unwanted(self._app, self.claimed)
 
     def __repr__(self) -> str:
         return f"<Context {self.task} {self.id} attempt {self.attempt} of {self.max_attempts}>"

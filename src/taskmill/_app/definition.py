@@ -11,7 +11,8 @@ from taskmill._app.lock import unlocked
 from taskmill._app.options import TaskOptions
 from taskmill._app.parameters import Parameters, annotations_of
 from taskmill._app.task import BaseTask, CoroutineTask, Task
-from taskmill._core.naming import MAIN, module_name
+from taskmill._core.job import OwnExecutor
+from taskmill._core.naming import MAIN, SCRIPTS, module_name
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def define(app: Application, func: Callable[..., Any], settings: TaskSettings) -
     options = TaskOptions.of(settings)
     _check(func)
     is_coroutine = inspect.iscoroutinefunction(func)
-    _check_executor(func, options, is_coroutine=is_coroutine)
+    _check_executor(func, options.executor, is_coroutine=is_coroutine)
     kind: type[CoroutineTask[..., Any] | Task[..., Any]] = CoroutineTask if is_coroutine else Task
     parameters = Parameters(func, annotations_of(func))
     task = kind(app, options.name or default_name(func), func, parameters, options)
@@ -133,15 +134,27 @@ def _is_method(func: Callable[..., Any]) -> bool:
     return bool(owner) and not owner.endswith("<locals>") and first in {("self",), ("cls",)}
 
 
-def _check_executor(func: Callable[..., Any], options: TaskOptions, *, is_coroutine: bool) -> None:
-    own = "asyncio" if is_coroutine else "thread"
-    form = "an async def" if is_coroutine else "a def"
-    if options.executor == "process":
-        raise ConfigurationError('executor="process" comes with a later release; leave it out')
-    if options.executor not in {None, own}:
-        raise ConfigurationError(f"{func!r} is {form}: its executor is {own!r}, not {options.executor!r}")
-    if options.timeout is not None and not is_coroutine:
-        raise ConfigurationError(
-            f"timeout={options.timeout!r}: {func!r} runs in a thread, which nothing can stop; so far, a time "
-            "limit needs an async def"
-        )
+def _check_executor(func: Callable[..., Any], executor: OwnExecutor | None, *, is_coroutine: bool) -> None:
+    if is_coroutine and executor not in {None, "asyncio"}:
+        raise ConfigurationError(f"{func!r} is an async def: its executor is 'asyncio', not {executor!r}")
+    if executor == "asyncio" and not is_coroutine:
+        raise ConfigurationError(f"{func!r} is a def: its executor is 'thread' or 'process', not 'asyncio'")
+    if executor == "process":
+        _check_importable(func)
+
+
+def _check_importable(func: Callable[..., Any]) -> None:
+    """Refuse what another process would not find: it imports the module, and looks for the task there."""
+    name, module = getattr(func, "__qualname__", ""), getattr(func, "__module__", None) or ""
+    if not name or "<lambda>" in name:
+        problem = "it has no name in a module"
+    elif _LOCALS in name:
+        problem = "it is defined inside of another function"
+    elif not module or module in SCRIPTS:
+        problem = "it is defined in the script, the notebook or at the prompt that runs"
+    else:
+        return
+    raise ConfigurationError(
+        f'{func!r} cannot have executor="process", whose processes import it: {problem}; put it at the top level of '
+        "a module of its own, and import that"
+    )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from taskmill._core.event import Event, EventKind
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import Claimed, ErrorInfo, Job, NewJob, State
+from taskmill._core.job import Claimed, ErrorInfo, NewJob, State
 from taskmill.errors import UndecodablePayload
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
+    from taskmill._core.record import Job
 
 _KINDS: dict[str, EventKind] = {kind: kind for kind in get_args(EventKind)}
 
@@ -95,7 +96,8 @@ def history(app: Application, job: Job) -> Iterator[Event]:
 def _latest_start(job: Job) -> datetime | None:
     if job.state is State.RUNNING:
         return job.started_at or job.claimed_at
-    is_told = any(attempt.number == job.attempt for attempt in job.attempts)
+    # A run that crashed was handed back: the next one has its number.
+    is_told = any(attempt.number == job.attempt and attempt.outcome != "crashed" for attempt in job.attempts)
     return None if is_told else job.started_at
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, cast
 from taskmill._app import check
 from taskmill._app.bridge import in_thread
 from taskmill._app.check import Duration
-from taskmill._app.context import job_in_progress
+from taskmill._app.context import give_way, job_in_progress
 from taskmill._app.holdings import Holding, Holdings
 from taskmill._app.patience import pauses
 from taskmill._app.task import BaseTask
@@ -126,6 +126,7 @@ class Lock:
         return guarded
 
     def _acquire(self, owner: object) -> Holding:
+        give_way()
         holdings = self._app.holdings
         holding = holdings.take(self.name, owner)
         if holding is None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from taskmill._app import check
 from taskmill._app.check import Duration
 from taskmill._core.instant import SECOND
-from taskmill._core.job import DEFAULT_QUEUE, RESULT_TTL, Executor
+from taskmill._core.job import DEFAULT_QUEUE, EXECUTORS, RESULT_TTL, Executor, OwnExecutor
+from taskmill._core.limit import Limits
 from taskmill._core.retry import RetryPolicy
 from taskmill.errors import ConfigurationError, InvalidOption
 
 if TYPE_CHECKING:
-    from taskmill._app.settings import CallSettings, Errors, ExecutorChoice, JobFields, TaskSettings
+    from taskmill._app.settings import CallSettings, Errors, JobFields, TaskSettings
 
 _LONGEST_LABELS = 10_000
 _LONGEST_BACKOFF = 1000
@@ -31,11 +32,14 @@ class TaskOptions(NamedTuple):
       each further one `backoff` (2) times as long, at most 1 h, plus a random part of up to `jitter` (0.1) of
       it.
     - `retry_on` (any error) and `no_retry_on` (none): the classes of exceptions that are worth it.
-    - `timeout` (none): the limit of one attempt; of an ``async def`` only, because a thread cannot be
-      stopped.
+    - `timeout` (none): the limit of one attempt. A coroutine is cancelled, a process killed; in a thread
+      HardTimeout is raised. The attempt counts as failed and is retried like any other.
+    - `soft_timeout` (none): when SoftTimeout is raised in the task, so that it can clean up until its
+      `timeout`, which must be longer.
     - `expires` (never): a job that nobody started so long after it was enqueued is cancelled.
     - `lock` (none): a name; of all jobs that share it, one runs at a time.
-    - `executor`: "asyncio" for an ``async def``, "thread" for any other; so far there is nothing to choose.
+    - `executor`: "asyncio" for an ``async def``; for a ``def`` "thread", or "process" for work that keeps
+      the interpreter busy or must be stoppable whatever it does. Then the function has to stand in a module.
     - `result_ttl` (1 day): how long a job is kept after it succeeded or was cancelled; with 0 nothing is kept
       of a success. Failed jobs are kept for 30 days.
     """
@@ -50,9 +54,10 @@ class TaskOptions(NamedTuple):
     retry_on: Errors = BaseException
     no_retry_on: Errors = ()
     timeout: Duration | None = None
+    soft_timeout: Duration | None = None
     expires: Duration | None = None
     lock: str | None = None
-    executor: ExecutorChoice | None = None
+    executor: OwnExecutor | None = None
     result_ttl: Duration = RESULT_TTL / SECOND
     aliases: Iterable[str] = ()
 
@@ -69,21 +74,22 @@ class TaskOptions(NamedTuple):
         check.text_or_none("name", self.name)
         check.errors("retry_on", self.retry_on)
         check.errors("no_retry_on", self.no_retry_on)
-        check.one_of("executor", self.executor, ("thread", "asyncio", "process", None))
+        check.one_of("executor", self.executor, (*EXECUTORS, None))
         # What remains is checked by being converted.
-        self.time_limit()
+        self.limits()
         self.retry_policy()
         self.job_fields("", "thread")
         return self._replace(aliases=check.texts("aliases", self.aliases))
 
-    def time_limit(self) -> float | None:
-        """The limit of one attempt in seconds."""
-        if self.timeout is None:
-            return None
-        limit = check.micros("timeout", self.timeout)
-        if not limit:
-            raise ValueError("timeout=0 leaves no time to run; None means no limit")
-        return limit / SECOND
+    def limits(self) -> Limits | None:
+        """The time limits of one attempt; None where there is none."""
+        soft, hard = _limit("soft_timeout", self.soft_timeout), _limit("timeout", self.timeout)
+        if soft is not None and hard is not None and soft >= hard:
+            raise ValueError(
+                f"soft_timeout={self.soft_timeout!r} is not below timeout={self.timeout!r}: what is between them "
+                "is the time to clean up"
+            )
+        return None if soft is None and hard is None else Limits(soft, hard)
 
     def retry_policy(self) -> RetryPolicy:
         """When a failed attempt is repeated."""
@@ -105,6 +111,13 @@ class TaskOptions(NamedTuple):
             "result_ttl": check.micros("result_ttl", self.result_ttl),
             "lock": check.text_or_none("lock", self.lock),
         }
+
+
+def _limit(option: str, value: Duration | None) -> float | None:
+    limit = check.micros_or_none(option, value)
+    if limit == 0:
+        raise ValueError(f"{option}=0 leaves no time to run; None means no limit")
+    return None if limit is None else limit / SECOND
 
 
 class CallOptions(NamedTuple):

@@ -24,9 +24,11 @@ class Periodic(NamedTuple):
     schedule: Schedule
     task: BaseTask[..., Any]
 
-    def new_job(self) -> NewJob:
-        """The job of one slot."""
-        return self.task.new_job((), {})
+    def new_job(self, slot: int) -> NewJob:
+        """The job of one slot, due at it."""
+        job = self.task.new_job((), {})
+        job.run_at = slot + job.delay
+        return job
 
 
 def register(

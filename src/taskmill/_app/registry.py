@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from taskmill._app.check import nearest
@@ -28,6 +28,11 @@ class TaskRegistry:
                     f"two tasks are called {name!r}, {_origin(known)} and {_origin(task)}: give one a name="
                 )
         self._tasks.update(dict.fromkeys(names, task))
+
+    @property
+    def names(self) -> Collection[str]:
+        """All names and aliases, those of later tasks too: it is no copy."""
+        return self._tasks.keys()
 
     def find(self, name: str) -> BaseTask[..., Any] | None:
         """The task of that name or alias."""

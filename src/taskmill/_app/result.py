@@ -13,7 +13,7 @@ from taskmill._app.check import Duration
 from taskmill._app.context import is_driving, job_in_progress
 from taskmill._app.patience import pauses
 from taskmill._core.instant import SECOND
-from taskmill._core.job import ErrorInfo, Job, Reason, State
+from taskmill._core.job import ErrorInfo, Reason, State
 from taskmill.errors import (
     JobCancelled,
     JobExpired,
@@ -25,6 +25,7 @@ from taskmill.errors import (
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
+    from taskmill._core.record import Job
     from taskmill._storage.base import Outcome
 
 R_co = TypeVar("R_co", covariant=True)
@@ -63,6 +64,7 @@ class Result(Generic[R_co]):
             ResultNotKept: the store does not hold it (any more).
             WouldDeadlock: the caller is a task itself, and the job may need the slot that it occupies;
                 *inside_task* waits nevertheless.
+            ValueError: *timeout* is no duration.
         """
         ending = self._ending or self._await_end(_seconds(timeout), inside_task=inside_task)
         return self._value(ending)
@@ -93,10 +95,12 @@ class Result(Generic[R_co]):
         return job
 
     def cancel(self) -> bool:
-        """Cancel the job with the later steps of its pipeline, or ask it to stop if it runs.
+        """Cancel the job with the later steps of its pipeline; where it runs, it is stopped within some 0.2 s.
 
-        True: it will not run, or it runs for the last time and `Context.cancel_requested` is set for it.
-        False: it has ended already.
+        How a running one is stopped, CancelRequested says; `Context.cancel_requested` is set for it at once. It is
+        not retried, whatever it does.
+
+        True: it will not run, or it runs for the last time. False: it has ended already.
         """
         return steering.cancel(self._app, self.id)
 

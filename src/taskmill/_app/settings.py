@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from taskmill._app.check import Duration
-from taskmill._core.job import Executor
+from taskmill._core.job import Executor, OwnExecutor
 
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 """One class of exceptions, or several."""
-
-ExecutorChoice = Literal["thread", "asyncio", "process"]
 
 
 class JobFields(TypedDict, total=False):
@@ -49,9 +47,10 @@ class TaskSettings(TypedDict, total=False):
     retry_on: Errors
     no_retry_on: Errors
     timeout: Duration | None
+    soft_timeout: Duration | None
     expires: Duration | None
     lock: str | None
-    executor: ExecutorChoice | None
+    executor: OwnExecutor | None
     result_ttl: Duration
     aliases: Iterable[str]
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from taskmill._app.events import history, of_job
 from taskmill._core.event import Event
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import Job, State
+from taskmill._core.job import State
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
+    from taskmill._core.record import Job
     from taskmill._storage.base import CancelAnswer, QueueCount
 
 _BATCH = 1_000

@@ -15,7 +15,7 @@ from taskmill._app.parameters import Parameters
 from taskmill._app.result import Result
 from taskmill._app.signature import Signature
 from taskmill._core.identity import new_job_id
-from taskmill._core.job import NewJob
+from taskmill._core.job import NewJob, OwnExecutor
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class BaseTask(Enqueueable[P, R_co]):
     - `name`: what its jobs are stored under; `options`: as given where it was defined.
     - `func`: the function itself.
     - `context_parameter`: the parameter that is filled in with the Context, if it has one.
-    - `retry_policy`, `timeout` (seconds): what a worker has to know.
+    - `executor`, `retry_policy`, `limits`: what a worker has to know.
     """
 
     __name__: str
@@ -123,8 +123,9 @@ class BaseTask(Enqueueable[P, R_co]):
     def _take(self, options: TaskOptions) -> None:
         self.options = options
         self.retry_policy = options.retry_policy()
-        self.timeout = options.time_limit()
-        self._fields = options.job_fields(self.name, "asyncio" if self.is_coroutine else "thread")
+        self.limits = options.limits()
+        self.executor: OwnExecutor = options.executor or ("asyncio" if self.is_coroutine else "thread")
+        self._fields = options.job_fields(self.name, self.executor)
 
     def require_lock(self, lock: str) -> None:
         """Let its jobs run one at a time under *lock*, as with the option."""

@@ -15,7 +15,8 @@ PIPE_CLOSED = 141
 EXPLAINED = """\
 exit status:
   0  done
-  1  failed: it was refused, not found, or an error of the program
+  1  failed: it was refused, not found, or an error of the program; or, of
+     doctor: something needs doing
   2  wrong usage, or the application cannot be imported
   3  the store cannot be reached
   4  the store's schema cannot be used by this taskmill

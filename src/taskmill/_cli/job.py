@@ -8,9 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from taskmill._app.application import Application
-from taskmill._cli.text import Column, ago, clean, clean_lines, shortened, span, table
+from taskmill._cli.text import Column, ago, clean, clean_lines, shortened, table
 from taskmill._core.instant import SECOND
-from taskmill._core.job import Attempt, ErrorInfo, Job, State
+from taskmill._core.job import ErrorInfo, State
+from taskmill._core.lifecycle import MOST_CRASHES
+from taskmill._core.record import Attempt, Job
+from taskmill._core.wording import counted, span
 
 _LONGEST_VALUE = 4_000
 _STEPS = (Column("STEP", to_right=True), Column("JOB"), Column("STATE"), Column("TASK", shrinks=True))
@@ -40,6 +43,9 @@ def as_json(job: Job) -> dict[str, Any]:
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
         "rescues": job.rescues,
+        "crashes": job.crashes,
+        "is_suspect": job.is_suspect,
+        "is_handed_on": job.is_handed_on,
         "enqueued_at": _iso(job.enqueued_at),
         "run_at": _iso(job.run_at),
         "claimed_at": _iso(job.claimed_at),
@@ -146,10 +152,7 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
     yield "State", _state(job)
     if job.state is State.SUCCEEDED and job.result is not None:
         yield "Result", _value(app, job.result)
-    yield (
-        "Attempt",
-        f"{job.attempt} of {job.max_attempts}" + (f", rescued {job.rescues} times" if job.rescues else ""),
-    )
+    yield "Attempt", ", ".join(_attempts_told(job))
     yield "Queue", f"{job.queue}, priority {job.priority}"
     for name, moment in (
         ("Enqueued", job.enqueued_at),
@@ -165,6 +168,14 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
     yield "Headers", ", ".join(f"{name}={value}" for name, value in job.headers.items()) or None
 
 
+def _attempts_told(job: Job) -> Iterator[str]:
+    yield f"{job.attempt} of {job.max_attempts}"
+    if job.rescues:
+        yield f"rescued {counted(job.rescues, 'time')}"
+    if job.crashes:
+        yield f"took down {job.crashes} of {MOST_CRASHES} processes"
+
+
 def _fields(facts: Iterator[tuple[str, str | None]]) -> Iterator[str]:
     for name, value in facts:
         if value is not None:
@@ -173,6 +184,9 @@ def _fields(facts: Iterator[tuple[str, str | None]]) -> Iterator[str]:
 
 def _state(job: Job) -> str:
     notes = [job.reason, f"waits for the lock {job.waits_for}" if job.waits_for else None]
+    notes.append("runs alone after a crash" if job.is_suspect and not job.state.is_final else None)
+    is_waiting = job.is_handed_on and job.state is State.QUEUED
+    notes.append("waits for a worker that knows its task" if is_waiting else None)
     notes.append("asked to stop" if job.cancel_requested and not job.state.is_final else None)
     said = ", ".join(note for note in notes if note)
     return f"{job.state} ({said})" if said else str(job.state)

@@ -16,6 +16,7 @@ from taskmill._cli.parser import Parser, positive, some_of
 from taskmill._cli.text import Column, clean, complain, put, table, terminal_width
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
+from taskmill._core.record import Job
 
 _COLUMNS = (
     Column("JOB"),
@@ -51,9 +52,9 @@ def configure(parser: Parser) -> None:
         example="  taskmill jobs retry 01981a2b-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
     )
     _configure_steering(retrying, _retry)
-    cancelling = parser.command("cancel", "cancel waiting jobs, ask running ones to stop")
+    cancelling = parser.command("cancel", "cancel waiting jobs, stop running ones")
     cancelling.describe(
-        "Cancel waiting jobs with the later steps of their pipelines, and ask running ones to stop. "
+        "Cancel waiting jobs with the later steps of their pipelines, and stop running ones. "
         "Status 1 if one of them has ended.",
         example="  taskmill jobs cancel 01981a2b-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
     )
@@ -117,15 +118,17 @@ def _list(app: Application, arguments: Any) -> int:
         put(json.dumps({"jobs": [as_json(job) for job in jobs]}))
         return exit_code.OK
     now = to_datetime(app.storage.now())
-    rows = [
-        (job.job_id, job.state, job.task, when(job, now), f"{job.attempt}/{job.max_attempts}", job.queue)
-        for job in jobs
-    ]
+    rows = [(job.job_id, job.state, job.task, when(job, now), _attempts(job), job.queue) for job in jobs]
     if rows:
         put(*table(_COLUMNS, rows, terminal_width()))
     else:
         print(f"no jobs{_queue_hint(app, arguments.queue)}", file=sys.stderr)
     return exit_code.OK
+
+
+def _attempts(job: Job) -> str:
+    told = f"{job.attempt}/{job.max_attempts}"
+    return f"{told}, crashes: {job.crashes}" if job.crashes else told
 
 
 def _queue_hint(app: Application, queue: str | None) -> str:

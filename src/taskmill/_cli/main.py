@@ -30,6 +30,9 @@ COMMANDS = {
     "jobs": Command("taskmill._cli.jobs", "list, show, retry and cancel jobs"),
     "queues": Command("taskmill._cli.queues", "how many jobs each queue holds"),
     "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),
+    "doctor": Command("taskmill._cli.doctor", "say what is wrong with a store and the work in it"),
+    "backup": Command("taskmill._cli.backup", "copy a store while it is in use"),
+    "bench": Command("taskmill._cli.bench", "measure how fast a store is"),
     "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
 }
 
@@ -89,6 +92,7 @@ def _carry_out(given: Sequence[str]) -> int:
     except SystemExit as end:
         status = int(end.code or 0)
     else:
+        arguments.given = given
         status = import_module(arguments.module).run(arguments)
     put()
     return status

@@ -8,7 +8,7 @@ from typing import Any
 
 from taskmill._app.application import Application
 from taskmill._cli.parser import Parser
-from taskmill._storage.base import Storage
+from taskmill._storage.open import is_shared
 from taskmill.errors import ConfigurationError, StoreUnavailable
 
 
@@ -30,8 +30,22 @@ def add_options(parser: Parser) -> None:
 @contextmanager
 def open_app(arguments: Any) -> Iterator[Application]:
     """The application whose store the command line names; that must be there, a look at it makes nothing."""
+    with open_as_it_is(arguments) as app:
+        if not app.storage.exists():
+            raise StoreUnavailable(
+                f"there is no store at {app.storage.url}: name one with --url or TASKMILL_URL, or enqueue a first job"
+            )
+        yield app
+
+
+@contextmanager
+def open_as_it_is(arguments: Any) -> Iterator[Application]:
+    """As `open_app`, but whatever is there, or nothing, is left to who looks at it."""
     app = _named(arguments)
-    _require(app.storage)
+    if not is_shared(app.url):
+        raise ConfigurationError(
+            f"{app.url} lives in the process that made it and cannot be seen from another one"
+        )
     try:
         yield app
     finally:
@@ -47,14 +61,3 @@ def _named(arguments: Any) -> Application:
     if arguments.url:
         app.configure(arguments.url)
     return app
-
-
-def _require(storage: Storage) -> None:
-    if storage.url.startswith("memory:"):
-        raise ConfigurationError(
-            f"{storage.url} lives in the process that made it and cannot be seen from another one"
-        )
-    if not storage.exists():
-        raise StoreUnavailable(
-            f"there is no store at {storage.url}: name one with --url or TASKMILL_URL, or enqueue a first job"
-        )

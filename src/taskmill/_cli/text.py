@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from taskmill._core.wording import span
 from taskmill.errors import TaskmillError
 
 _GAP = "  "
 _CUT = "..."
 _NARROWEST = 8
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Column(NamedTuple):
@@ -92,15 +92,6 @@ def terminal_width() -> int | None:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def span(seconds: float) -> str:
-    """A duration for people: ``0.2 s``, ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
-    seconds = abs(seconds)
-    if seconds < 1:
-        return f"{seconds:.1f} s"
-    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
-    return f"{seconds / size:.0f} {unit}"
 
 
 def ago(moment: datetime, now: datetime) -> str:

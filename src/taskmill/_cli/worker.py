@@ -1,25 +1,26 @@
-"""``taskmill worker``: a worker process from its start to its end."""
+"""``taskmill worker``: a supervising process, which imports nothing of the application, and those that run the jobs."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
-import threading
-import time
-import traceback
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
-from taskmill._cli import exit_code, logs
-from taskmill._cli.parser import Parser, names, one_of, seconds, whole
-from taskmill._cli.target import import_all, load
-from taskmill._cli.text import clean, complain
+from taskmill._cli import logs
+from taskmill._cli.parser import Parser, names, one_of, positive, seconds, whole
+from taskmill._cli.text import clean
 from taskmill._cli.version import installed
-from taskmill._storage.open import shown
+from taskmill._core.wording import counted
+from taskmill._storage.open import is_shared, shown
+from taskmill._worker.messages import Hello
 from taskmill._worker.options import WorkerOptions
-from taskmill._worker.worker import Worker
-from taskmill.errors import ConfigurationError, TaskmillError
-from taskmill.mill import Mill
+from taskmill._worker.parent import Parent
+from taskmill._worker.supervisor import SupervisorOptions
+from taskmill.errors import ConfigurationError
 
 logger = logging.getLogger("taskmill.worker")
 
@@ -32,13 +33,12 @@ signals:
       take no more jobs, let the running ones finish within the grace, give the
       rest back with no attempt burnt, and end with status 0
   the second of them
-      ends the grace"""
+      ends the grace
+  SIGUSR1
+      write where every thread, coroutine and process with a job stands, to
+      standard error"""
 
 _DEFAULTS = WorkerOptions()
-# Threads that a job can keep from ending.
-_JOB_THREADS = ("taskmill-job-", "taskmill-loop")
-_PATIENCE = 0.5
-_LAST_WORDS = 2.0
 
 
 def configure(parser: Parser) -> None:
@@ -76,30 +76,56 @@ def configure(parser: Parser) -> None:
         metavar="MODULES",
         told="modules that define tasks, parted by commas, beside those of Mill(imports=...); may be repeated",
     )
+    _configure_recycling(parser)
     _configure_log(parser)
 
 
 def run(arguments: Any) -> int:
-    """Run a worker; returns when it has stopped, unless a job keeps its thread: then the process ends here."""
-    mill = _load(arguments)
+    """Supervise the processes that run the jobs; returns when all have stopped."""
+    target_of(arguments)
+    options_of(arguments)
     logs.configure("debug" if arguments.verbose else arguments.log_level)
-    options = WorkerOptions(
+    options = SupervisorOptions(
+        processes=arguments.processes,
+        grace=arguments.grace,
+        burst=arguments.burst,
+        queues=arguments.queues,
+        max_memory=arguments.max_memory * 1_000_000,
+    )
+    words = arguments.given[arguments.given.index("worker") + 1 :]
+    command = partial(_command, words)
+    return Parent(options, command, lambda hello: _announce(hello, arguments)).run()
+
+
+def target_of(arguments: Any) -> str:
+    """What names the application."""
+    target: str | None = arguments.target or os.environ.get("TASKMILL_APP")
+    if not target:
+        raise ConfigurationError("name the application, for example: taskmill worker shop.tasks:mill")
+    return target
+
+
+def options_of(arguments: Any) -> WorkerOptions:
+    """The options of each of the processes."""
+    return WorkerOptions(
         threads=arguments.threads,
         coroutines=arguments.coroutines,
+        process_slots=arguments.process_slots,
         queues=arguments.queues,
         grace=arguments.grace,
         burst=arguments.burst,
     )
-    # After the application's own: what it says is true once the store is open and all is ready.
-    mill.on_start(lambda: print(_start_line(mill, options), file=sys.stderr, flush=True))
-    _warn(mill)
-    status = _serve(Worker(mill.app, options))
-    _leave_if_a_job_is_left(status)
-    mill.close()
-    return status
 
 
 def _configure_capacity(parser: Parser) -> None:
+    parser.setting(
+        "--processes",
+        variable="TASKMILL_WORKER_PROCESSES",
+        read=positive,
+        default=1,
+        metavar="N",
+        told="how many processes run jobs, each with threads and coroutines of its own; one uses one processor",
+    )
     parser.setting(
         "-c",
         "--threads",
@@ -118,6 +144,14 @@ def _configure_capacity(parser: Parser) -> None:
         told="how many async functions run at once",
     )
     parser.setting(
+        "--process-slots",
+        variable="TASKMILL_WORKER_PROCESS_SLOTS",
+        read=whole,
+        default=_DEFAULTS.process_slots,
+        metavar="N",
+        told='how many tasks of executor "process" run at once, each in a process of its own',
+    )
+    parser.setting(
         "-q",
         "--queues",
         variable="TASKMILL_WORKER_QUEUES",
@@ -125,6 +159,26 @@ def _configure_capacity(parser: Parser) -> None:
         action="extend",
         metavar="NAMES",
         told="only these queues, parted by commas; among them jobs go by priority (default: all queues)",
+    )
+
+
+def _configure_recycling(parser: Parser) -> None:
+    parser.setting(
+        "--max-jobs",
+        variable="TASKMILL_WORKER_MAX_JOBS",
+        read=whole,
+        default=0,
+        metavar="N",
+        told="replace a process that has run so many jobs, when those in it and those that it has claimed already have "
+        "ended; 0 is never",
+    )
+    parser.setting(
+        "--max-memory",
+        variable="TASKMILL_WORKER_MAX_MEMORY",
+        read=whole,
+        default=0,
+        metavar="MB",
+        told="the same for one that uses so many megabytes; 0 is any",
     )
 
 
@@ -146,77 +200,55 @@ def _configure_log(parser: Parser) -> None:
     )
 
 
-def _load(arguments: Any) -> Mill:
-    target = arguments.target or os.environ.get("TASKMILL_APP")
-    if not target:
-        raise ConfigurationError("name the application, for example: taskmill worker shop.tasks:mill")
-    mill = load(target)
-    import_all(arguments.imports or ())
-    return mill
-
-
-def _warn(mill: Mill) -> None:
-    if not len(mill.app.tasks):
+def _announce(hello: Hello, arguments: Any) -> None:
+    """The line that says that jobs are run from now on, and what is odd about that."""
+    print(clean(_start_line(hello, arguments)), file=sys.stderr, flush=True)
+    if not hello.tasks:
         logger.warning("no tasks are defined: name the modules that do with Mill(imports=[...]) or --import")
-    if mill.url.startswith("memory:"):
-        logger.warning("%s lives in this process: nobody else can enqueue jobs for it", mill.url)
+    if not is_shared(hello.url):
+        logger.warning("%s lives in one process: nobody else can enqueue jobs for it", hello.url)
 
 
-def _start_line(mill: Mill, options: WorkerOptions) -> str:
-    app = mill.app
-    queues = ", ".join(options.queues) if options.queues else "all"
+def _start_line(hello: Hello, arguments: Any) -> str:
     facts = (
-        f"{len(app.tasks)} tasks",
-        f"{len(app.periodics)} schedules",
-        f"queues: {queues}",
-        f"{options.threads} threads",
-        f"{options.coroutines} coroutines",
+        counted(hello.tasks, "task"),
+        counted(hello.schedules, "schedule"),
+        f"queues: {', '.join(arguments.queues) if arguments.queues else 'all'}",
+        *([f"{arguments.processes} processes"] if arguments.processes > 1 else []),
+        counted(arguments.threads, "thread"),
+        counted(arguments.coroutines, "coroutine"),
+        counted(arguments.process_slots, "process slot"),
         f"process {os.getpid()}",
     )
-    return clean(f"taskmill {installed()} worker on {shown(app.storage.url)}: {'; '.join(facts)}")
+    return f"taskmill {installed()} worker on {shown(hello.url)}: {'; '.join(facts)}"
 
 
-# --- the end
+# --- the processes
+
+_CHILD = f"import sys; sys.path[:] = sys.argv.pop().split({os.pathsep!r}); from taskmill._cli.child import main; main()"
+# Of short flags in one word only the last can take a value: after W or X, an m belongs to that.
+_COMBINED_WITH_M = re.compile(r"(-[^-WXcm]+)m")
+_FLAGS_WITH_A_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
-def _serve(worker: Worker) -> int:
-    try:
-        worker.run()
-    except TaskmillError as error:
-        complain(str(error))
-        return exit_code.of(error)
-    except Exception:  # noqa: BLE001  (of an on_start handler, most likely; all of it is told)
-        traceback.print_exc()
-        return exit_code.FAILURE
-    return exit_code.OK
+def _command(words: Sequence[str], descriptor: int) -> list[str]:
+    """That of a child: this Python with its flags and its path, and the words that this command was given."""
+    given = [str(os.getpid()), str(descriptor), *words]
+    # The path as text: found by way of the current folder, another "taskmill" could take the place of this one.
+    return [sys.executable, *_flags(), "-c", _CHILD, *given, os.pathsep.join(sys.path)]
 
 
-def _leave_if_a_job_is_left(status: int) -> None:
-    try:
-        if not _is_a_job_left():
-            return
-    except KeyboardInterrupt:  # somebody is in a hurry
-        status = exit_code.INTERRUPTED
-    _leave(status)
-
-
-def _is_a_job_left() -> bool:
-    """Whether a job has outlasted the grace, so that its thread goes on."""
-    deadline = time.monotonic() + _PATIENCE
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith(_JOB_THREADS)]
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return any(thread.is_alive() for thread in threads)
-
-
-def _leave(status: int) -> NoReturn:
-    """End the process as it stands: Python's own way out waits for what the job may have begun and never ends."""
-    logger.warning("a job that outlasted the grace ends with this process")
-    # Should the job hold the lock of a stream or of a log handler.
-    guard = threading.Timer(_LAST_WORDS, os._exit, [status])
-    guard.daemon = True
-    guard.start()
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(status)
+def _flags() -> list[str]:
+    """Those that Python itself was started with."""
+    words = iter(sys.orig_argv[1:])
+    flags: list[str] = []
+    for word in words:
+        if not word.startswith("-") or word.startswith(("-m", "-c")):
+            break
+        if combined := _COMBINED_WITH_M.match(word):
+            flags.append(combined[1])
+            break
+        flags.append(word)
+        if word in _FLAGS_WITH_A_VALUE:
+            flags.append(next(words))
+    return flags

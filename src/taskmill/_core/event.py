@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -18,6 +17,7 @@ EventKind = Literal[
     "snoozed",
     "released",  # given back by a worker, no attempt burnt
     "rescued",  # taken back from a dead worker
+    "crashed",  # took down the process in which it ran alone; it is tried again
     "cancelled",  # reason: revoked, expired, by its task, or a step before it failed
 ]
 EVENT_KINDS: tuple[str, ...] = get_args(EventKind)
@@ -31,8 +31,7 @@ class Notice(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """What a signal handler receives, and what `mill.events()` reads back from the store."""
 
     kind: EventKind

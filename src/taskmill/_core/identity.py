@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
+from functools import lru_cache
+
+_VARIANT = 0x8000_0000_0000_0000
+_CHANCES = struct.Struct("=256Q")
+# 256 at a time, because a call of the system for each took longer than all the rest. A forked child makes its own.
+_chances: list[int] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_chances.clear)
 
 
 def new_job_id() -> str:
-    """A fresh UUIDv7 as text."""
-    millis = time.time_ns() // 1_000_000
-    chance = int.from_bytes(os.urandom(10), "big")
-    value = (
-        (millis & 0xFFFF_FFFF_FFFF) << 80
-        | 0x7000 << 64
-        | ((chance >> 62) & 0x0FFF) << 64
-        | 0x8000_0000_0000_0000
-        | chance & 0x3FFF_FFFF_FFFF_FFFF
-    )
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    """A fresh UUIDv7 as text: milliseconds, 12 bits of a finer clock (method 3 of the RFC), 62 bits by chance."""
+    millis, nanos = divmod(time.time_ns(), 1_000_000)
+    rest = f"{_VARIANT | _chance() >> 2:016x}"
+    return f"{_beginning(millis)}{(nanos << 12) // 1_000_000:03x}-{rest[:4]}-{rest[4:]}"
+
+
+@lru_cache(maxsize=1)
+def _beginning(millis: int) -> str:
+    # Many are made in one millisecond.
+    return f"{millis >> 16 & 0xFFFF_FFFF:08x}-{millis & 0xFFFF:04x}-7"
+
+
+def _chance() -> int:
+    """64 bits; popped, so that no two threads get the same."""
+    while True:
+        try:
+            return _chances.pop()
+        except IndexError:
+            _chances.extend(_CHANCES.unpack(os.urandom(_CHANCES.size)))

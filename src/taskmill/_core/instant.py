@@ -16,7 +16,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 def from_datetime(moment: datetime) -> int:
     """The instant of an aware datetime; a naive one raises ValueError."""
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise ValueError(
             f"{moment!r} has no time zone, so it names no instant: use datetime.now(timezone.utc), "
             "moment.astimezone(), or a delay"

@@ -1,16 +1,18 @@
-"""The job: what is stored, what an attempt needs of it, and what people see of it."""
+"""The job: what is stored, and what an attempt needs of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from taskmill._core.instant import DAY
 
-Executor = Literal["thread", "asyncio"]
-EXECUTORS: tuple[Executor, ...] = ("thread", "asyncio")
+OwnExecutor = Literal["thread", "asyncio", "process"]
+EXECUTORS: tuple[OwnExecutor, ...] = get_args(OwnExecutor)
+# Two are given to jobs by the store: "alone" to those suspected of having taken their process down, "elsewhere" to
+# those that a worker handed on because it does not know their task.
+Executor = OwnExecutor | Literal["alone", "elsewhere"]
 
 DEFAULT_QUEUE = "default"
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
@@ -41,7 +43,9 @@ class Reason(StrEnum):
 
     ERROR = "error"
     TIMEOUT = "timeout"
+    CRASHED = "crashed"
     UNDECODABLE = "undecodable"
+    MISFIT = "arguments do not fit"
     RESULT_REFUSED = "result refused"
     REVOKED = "revoked"
     EXPIRED = "expired"
@@ -84,7 +88,8 @@ class Claimed(NamedTuple):
     """What a worker needs to run and settle one attempt; a tuple, because thousands are made a second.
 
     `ref` is the store's own handle of the job; `plain` says that ending the job touches no other row
-    (no lock, no pipeline, result kept); `given` is the encoded result of the step before.
+    (no lock, no pipeline, result kept); `given` is the encoded result of the step before; `crashes`: how often
+    the job took down a process in which it ran alone.
     """
 
     ref: int
@@ -99,6 +104,7 @@ class Claimed(NamedTuple):
     args: str
     given: str | None
     headers: str | None
+    crashes: int = 0
 
 
 class ErrorInfo(NamedTuple):
@@ -110,52 +116,3 @@ class ErrorInfo(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One finished run of a job that did not succeed; a run whose worker died has no entry."""
-
-    number: int
-    outcome: str
-    started_at: datetime | None
-    ended_at: datetime
-    error: ErrorInfo | None
-    session: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """Everything that is known of a job, for people; instants are aware UTC datetimes."""
-
-    job_id: str
-    task: str
-    queue: str
-    executor: str
-    priority: int
-    state: State
-    reason: str | None
-    attempt: int
-    max_attempts: int
-    fence: int
-    session: int | None
-    rescues: int
-    enqueued_at: datetime
-    run_at: datetime
-    claimed_at: datetime | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    expires_at: datetime | None
-    result_ttl: int
-    lock: str | None
-    waits_for: str | None
-    key: str | None
-    tags: tuple[str, ...]
-    headers: dict[str, str]
-    pipeline: str | None
-    step: int
-    cancel_requested: bool
-    args: str
-    result: str | None
-    error: ErrorInfo | None
-    attempts: tuple[Attempt, ...] = field(default=())

@@ -9,11 +9,14 @@ from taskmill._core.instant import SECOND
 from taskmill._core.job import Claimed, ErrorInfo, Reason, State
 from taskmill._core.outcome import (
     CancelAsked,
+    Crashed,
+    Misfit,
     Outcome,
     Raised,
     Released,
     ResultRefused,
     RetryAsked,
+    Revoked,
     SnoozeAsked,
     Succeeded,
     TimedOut,
@@ -22,15 +25,25 @@ from taskmill._core.outcome import (
 )
 from taskmill._core.retry import RetryPolicy
 
-_UNKNOWN_TASK_DELAY = SECOND // 2
+# A job that took down so many processes of its own is given up.
+MOST_CRASHES = 3
+_SUSPECT_DELAY = SECOND // 2
 # A worker that knows the task may start at any moment, and cannot see the job before this is over.
-_UNKNOWN_TASK_LONGEST = 10 * SECOND
+_SUSPECT_LONGEST = 10 * SECOND
+
+# What the next attempt would come to as well.
+_BEYOND_RETRY = {
+    ResultRefused: Reason.RESULT_REFUSED,
+    Undecodable: Reason.UNDECODABLE,
+    Misfit: Reason.MISFIT,
+}
 
 
 class Transition(NamedTuple):
     """The ending of an attempt: the job's next state and what is written with it.
 
-    `delay` (microseconds) applies to QUEUED. `hand_back` gives the attempt back: it was no failure.
+    `delay` (microseconds) applies to QUEUED. `hand_back` gives the attempt back: it was no failure. `hand_on`: only
+    who knows its task shall claim it. `crashes` is what the ending adds to the job's count of them.
     """
 
     state: State
@@ -40,6 +53,13 @@ class Transition(NamedTuple):
     reason: Reason | None = None
     delay: int = 0
     hand_back: bool = False
+    hand_on: bool = False
+    crashes: int = 0
+
+    @property
+    def acquits(self) -> bool:
+        """Whether a suspect is one no longer: its attempt came to an end of its own."""
+        return self.event in {"retrying", "snoozed"}
 
 
 class Settlement(NamedTuple):
@@ -50,15 +70,17 @@ class Settlement(NamedTuple):
     started_at: int | None = None
 
 
-def end(claimed: Claimed, outcome: Outcome, policy: RetryPolicy, chance: float) -> Transition:
+def end(  # noqa: C901  (one case for each outcome)
+    claimed: Claimed, outcome: Outcome, policy: RetryPolicy, chance: float
+) -> Transition:
     """Decide what *outcome* means for the job; *chance* in [0, 1) feeds the jitter."""
     match outcome:
-        case Succeeded(result):
-            return Transition(State.SUCCEEDED, "succeeded", result)
-        case Raised(error, is_retriable):
-            if is_retriable:
-                return _retry(claimed, error, Reason.ERROR, policy.wait(claimed.attempt, chance))
+        case Succeeded():
+            return succeed(outcome)
+        case Raised(error, is_retriable) if not is_retriable:
             return _fail(error, Reason.ERROR)
+        case Raised(error):
+            return _retry(claimed, error, Reason.ERROR, policy.wait(claimed.attempt, chance))
         case TimedOut(error):
             return _retry(claimed, error, Reason.TIMEOUT, policy.wait(claimed.attempt, chance))
         case RetryAsked(error, delay):
@@ -68,15 +90,32 @@ def end(claimed: Claimed, outcome: Outcome, policy: RetryPolicy, chance: float) 
             return Transition(State.QUEUED, "snoozed", delay=delay, hand_back=True)
         case CancelAsked(error):
             return Transition(State.CANCELLED, "cancelled", error=error, reason=Reason.BY_TASK)
-        case ResultRefused(error):
-            return _fail(error, Reason.RESULT_REFUSED)
-        case Undecodable(error):
-            return _fail(error, Reason.UNDECODABLE)
+        case ResultRefused(error) | Undecodable(error) | Misfit(error):
+            return _fail(error, _BEYOND_RETRY[type(outcome)])
+        case Crashed(error):
+            return after_crash(error, crashes=claimed.crashes)
+        case Revoked():
+            return Transition(State.CANCELLED, "cancelled", reason=Reason.REVOKED)
         case Unknown():
-            return Transition(State.QUEUED, "released", delay=_unknown_task_wait(claimed), hand_back=True)
+            return _hand_on(claimed)
         case Released():
             return Transition(State.QUEUED, "released", hand_back=True)
     assert_never(outcome)
+
+
+def succeed(outcome: Succeeded) -> Transition:
+    """As `end`, for what most attempts come to: neither a policy nor chance has a say in it."""
+    return Transition(State.SUCCEEDED, "succeeded", outcome.result)
+
+
+def after_crash(error: ErrorInfo, *, crashes: int) -> Transition:
+    """Decide about a job that took down the process in which it ran alone, as it did *crashes* times before.
+
+    It is tried again without burning an attempt, whatever its retries, and fails at the third crash.
+    """
+    if crashes + 1 >= MOST_CRASHES:
+        return Transition(State.FAILED, "failed", error=error, reason=Reason.CRASHED, crashes=1)
+    return Transition(State.QUEUED, "crashed", error=error, hand_back=True, crashes=1)
 
 
 def _retry(claimed: Claimed, error: ErrorInfo, reason: Reason, wait: int) -> Transition:
@@ -89,8 +128,14 @@ def _fail(error: ErrorInfo, reason: Reason) -> Transition:
     return Transition(State.FAILED, "failed", error=error, reason=reason)
 
 
-def _unknown_task_wait(claimed: Claimed) -> int:
+def _hand_on(claimed: Claimed) -> Transition:
+    # Suspects are claimed by anybody who runs them alone, whatever tasks he knows, so they must not come back at once.
+    delay = _suspect_wait(claimed) if claimed.executor == "alone" else 0
+    return Transition(State.QUEUED, "released", delay=delay, hand_back=True, hand_on=True)
+
+
+def _suspect_wait(claimed: Claimed) -> int:
     # Every claim raises the fence and only burnt attempts stay counted, so the difference is how often the
     # job was handed back before: the wait doubles with each.
     handed_back = min(claimed.fence - claimed.attempt, 16)
-    return min(_UNKNOWN_TASK_DELAY << handed_back, _UNKNOWN_TASK_LONGEST)
+    return min(_SUSPECT_DELAY << handed_back, _SUSPECT_LONGEST)

@@ -8,7 +8,7 @@ import sys
 MAIN = "__main__"
 
 # The second is what the script is called in a child process of multiprocessing.
-_SCRIPT = frozenset({MAIN, "__mp_main__"})
+SCRIPTS = frozenset({MAIN, "__mp_main__"})
 
 
 def module_name(module: str) -> str:
@@ -17,7 +17,7 @@ def module_name(module: str) -> str:
     The `__main__.py` of a package goes by the name of the package. At a prompt and in a notebook it stays
     "__main__": nobody else can import what is defined there.
     """
-    if module in _SCRIPT:
+    if module in SCRIPTS:
         return _script_name(module) or MAIN
     return module.removesuffix(f".{MAIN}")
 

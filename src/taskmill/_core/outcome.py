@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from taskmill._core.job import ErrorInfo
+from taskmill._core.limit import Limits, Stop
 
 
 class Succeeded(NamedTuple):
@@ -57,8 +58,24 @@ class Undecodable(NamedTuple):
     error: ErrorInfo
 
 
+class Misfit(NamedTuple):
+    """The stored arguments are not what the function takes: another version of the program enqueued them."""
+
+    error: ErrorInfo
+
+
+class Crashed(NamedTuple):
+    """The process that ran this job, and nothing else, is gone; *error* says how it ended."""
+
+    error: ErrorInfo
+
+
 class Unknown(NamedTuple):
-    """This worker has no task of that name; the function was not called."""
+    """This worker cannot run it: it has no task of that name, or no room for its executor. It is handed on."""
+
+
+class Revoked(NamedTuple):
+    """The attempt was stopped because somebody cancelled the job."""
 
 
 class Released(NamedTuple):
@@ -74,6 +91,23 @@ Outcome = (
     | CancelAsked
     | ResultRefused
     | Undecodable
+    | Misfit
+    | Crashed
     | Unknown
+    | Revoked
     | Released
 )
+
+
+def stopped(stop: Stop, limits: Limits, traceback: str = "") -> Outcome:
+    """What an attempt came to that *stop* put an end to; *traceback* says where it was."""
+    match stop:
+        case "cancel":
+            return Revoked()
+        case "release":
+            return Released()
+        case "soft":
+            told = f"ran longer than its soft_timeout of {limits.soft:g} s"
+        case _:
+            told = f"ran longer than its timeout of {limits.hard:g} s"
+    return TimedOut(ErrorInfo("TimeoutError", told, traceback))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from taskmill._core.instant import HOUR, SECOND
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """Exponential back-off; durations in microseconds.
 
     After the n-th failed attempt the wait is ``delay * backoff**(n - 1)``, at most *longest* (or *delay*, where that

@@ -23,6 +23,9 @@ COUNT_LIMIT: Final = 10_000
 """Past this many slots a cron schedule stops counting."""
 
 _DAY: Final = 86_400
+# Of a row that somebody damaged, or a clock that was never set. What is beyond the years 1 to 9999 has no date, and
+# cronsim looks half a century ahead.
+_CALENDAR: Final = range(-62_000_000_000 * SECOND, 250_000_000_000 * SECOND)
 _ALL_HOURS: Final = 24
 _LONGEST_EXPRESSION: Final = 1000
 _SHORTEST_INTERVAL: Final = SECOND // 10
@@ -208,6 +211,8 @@ class Cron(Schedule):
 
     def next_after(self, instant: int) -> int | None:
         """Return the first slot strictly after *instant*, or None if there is none within `HORIZON`."""
+        if instant not in _CALENDAR:
+            return None
         second = instant // SECOND
         runs_each_hour = len(self._matcher.hours) == _ALL_HOURS
         slot = self._next_real(second) if runs_each_hour else self._next_named(second)
@@ -291,6 +296,25 @@ def cron(expression: str, *, tz: str | ZoneInfo = "UTC") -> Cron:
     name, zone = _zone(tz)
     canonical = _canonical(expression)
     return Cron(expression=canonical, tz=name, _zone=zone, _matcher=_matcher(canonical))
+
+
+def of_spec(spec: str) -> Schedule:
+    """The schedule that has this spec; ValueError for any other text, such as the spec of a class of one's own.
+
+    >>> of_spec("every 90s").next_after(0)
+    90000000
+    """
+    kind, _, rest = spec.partition(" ")
+    if kind == "every" and rest.endswith("s"):
+        schedule: Schedule = every(float(rest[:-1]))
+    elif kind == "cron":
+        expression, _, zone = rest.rpartition(" ")
+        schedule = cron(expression, tz=zone)
+    else:
+        raise ValueError(f"{spec!r} is no spec of every() or cron()")
+    if schedule.spec != spec:
+        raise ValueError(f"{spec!r} is read as {schedule.spec!r}")
+    return schedule
 
 
 def _canonical(expression: str) -> str:

@@ -11,14 +11,18 @@ Claimable: state `queued`, `run_at` reached, not expired, not waiting for a lock
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, NamedTuple
 
+from taskmill._core.census import Census, Serves
 from taskmill._core.event import Notice
-from taskmill._core.job import Claimed, ErrorInfo, Executor, Job, NewJob, State
+from taskmill._core.finding import Finding
+from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement
+from taskmill._core.record import Job
 from taskmill._storage.wake import Wake
 
 CancelAnswer = Literal["cancelled", "requested", "ended", "missing"]
@@ -31,12 +35,14 @@ class Turn(NamedTuple):
     queued jobs that are left after this turn in the asked-for queues, for the executors of which more than 0
     were wanted, those that wait for a lock left out; or the earliest `expires_at` of any waiting job, if that is
     sooner; None if there is neither. It lies in the past where due jobs were left because enough were claimed.
+    `version` is that of the store when it was looked for `next_at`, the changes of this turn included.
     """
 
     stale: Sequence[Settlement]
     claimed: Sequence[Claimed]
     next_at: int | None
     notices: Sequence[Notice]
+    version: int
 
 
 class Outcome(NamedTuple):
@@ -87,8 +93,29 @@ class SessionState:
     host: str
     pid: int
     kind: str
+    parent: int | None
     started_at: datetime
     running: int
+
+
+class Violation(NamedTuple):
+    """A rule that a store breaks, how many times, and with what, for example."""
+
+    rule: str
+    times: int
+    examples: Sequence[str]
+
+
+class Backup(NamedTuple):
+    """A copy that was made: its size in bytes, how many jobs it holds, and what `Health.verify` says of it.
+
+    As a database it is whole; rules that it breaks, the store breaks too.
+    """
+
+    path: Path
+    size: int
+    jobs: int
+    violations: Sequence[Violation]
 
 
 class JobStore(ABC):
@@ -112,6 +139,7 @@ class JobStore(ABC):
         claim: int,
         wants: Mapping[Executor, int],
         queues: Collection[str] | None,
+        knows: Collection[str] = (),
     ) -> Turn:
         """Record what ended and claim what comes next, in one transaction.
 
@@ -123,6 +151,9 @@ class JobStore(ABC):
         - To `queued`: claimable after `delay`. `hand_back` takes the attempt off again, and without a delay
           the job keeps its place; otherwise the attempt and its error are kept in the job's history. A job
           whose cancel was requested is not queued again but `cancelled` (reason revoked), with a notice.
+        - `crashes` is added to the job's own count; a crash is kept in the history though it is handed back.
+          With `hand_on` it is claimed for the executor "elsewhere" from then on, unless it is a suspect. One whose
+          ending `acquits` it is neither a suspect nor handed on any longer.
         - To a final state: the result or error is kept for the job's `result_ttl` (failed: 30 days at least);
           a succeeded job with `result_ttl` 0 is deleted, unless a later step of its pipeline still needs it.
         - A succeeded step makes the next step of its pipeline `queued` (after that step's own delay, or at
@@ -138,7 +169,9 @@ class JobStore(ABC):
         priority (high first), then run_at, then order of adding. Each becomes `running` under *session*; its
         fence and its attempt grow by one. A job with a lock is claimed only if the lock is free, and takes
         it; if it is not, the job waits for it and is not looked at again until the lock is freed. (Of jobs of
-        equal priority for different executors, any may come first to a lock.)
+        equal priority for different executors, any may come first to a lock.) Suspects (see `bury`) are
+        claimed for the executor "alone" only, whatever they were enqueued for; those that were handed on, for
+        "elsewhere" only, and only if their task is among those that the session *knows*.
         *claim* numbers the claims of a session: repeating a turn with the same number returns what that number
         claimed before and still holds, and claims nothing more while it holds any. A session that has ended
         claims nothing.
@@ -149,10 +182,24 @@ class JobStore(ABC):
         """Take back the running jobs and locks of every session that is dead; notices `rescued`.
 
         A session is dead when its process is known to be gone or its lease has run out; never because a job
-        is old. The jobs are `queued` again in their old place, the attempt handed back, `rescues` one higher
-        (one whose cancel was requested is `cancelled` instead), and they forget their session, so that its late
+        is old. While its parent lives, the lease alone counts: the parent knows how its child ended, and buries
+        it. The jobs are `queued` again in their old place, the attempt handed back, `rescues` one higher (one
+        whose cancel was requested is `cancelled` instead), and they forget their session, so that its late
         settlements are stale. Dead sessions are removed.
         Also lets the first waiter of every free lock be claimed again, whatever left it waiting.
+        """
+
+    @abstractmethod
+    def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> Sequence[Notice]:
+        """End the session of a process that crashed: take back all that it held, and find who is to blame.
+
+        Of the jobs held, those that its slots name were running; *crash* says how the process ended.
+        - *alone*, it ran one job only: what its slots name is settled as `lifecycle.after_crash` decides, with
+          notices `crashed` or `failed`.
+        - Otherwise they become suspects, to be claimed for the executor "alone", until they come to an end of
+          their own; this is no blame yet, and they are taken back like the rest.
+        - The rest, claimed and not started, is taken back as by `rescue`; so are the locks.
+        Repeating it does nothing.
         """
 
     @abstractmethod
@@ -164,13 +211,17 @@ class JobStore(ABC):
         """
 
     @abstractmethod
+    def unwanted(self, session: int) -> Sequence[tuple[str, int]]:
+        """The running jobs of *session* whose cancel was requested: id and fence of each, in no set order."""
+
+    @abstractmethod
     def retry(self, job_id: str) -> bool:
         """Queue a failed or cancelled job again with (at least) one more attempt; False where it is neither.
 
-        Its error, if there is one, moves to its history; an earlier request to cancel is forgotten. The steps
-        behind it that were cancelled for a step before are `blocked` again, up to the first that was cancelled
-        for its own sake or is gone. It and they no longer expire. A step whose step before has not succeeded,
-        or is gone, cannot be retried.
+        Its error, if there is one, moves to its history; its crashes and an earlier request to cancel are
+        forgotten, but a suspect stays one. The steps behind it that were cancelled for a step before are
+        `blocked` again, up to the first that was cancelled for its own sake or is gone. It and they no longer
+        expire. A step whose step before has not succeeded, or is gone, cannot be retried.
         """
 
     @abstractmethod
@@ -189,24 +240,50 @@ class JobStore(ABC):
         """
 
 
+class Slots(ABC):
+    """Which job each executor of a session runs at this moment; readable by others after the process was killed.
+
+    Noting and clearing are on the way of every job: each costs well below a microsecond and never fails. Each slot
+    belongs to one thread at a time.
+    """
+
+    @abstractmethod
+    def note(self, slot: int, ref: int, fence: int) -> None:
+        """The claim (*ref*, *fence*) begins to run in *slot*; said before its function is called."""
+
+    @abstractmethod
+    def clear(self, slot: int) -> None:
+        """What ran in *slot* has ended."""
+
+
 class SessionStore(ABC):
     """Who holds jobs and locks, and whether they live."""
 
     @abstractmethod
-    def open(self, *, kind: str, lease: int) -> int:
-        """Begin a session of this process with a lease of *lease*; ids only ever grow and are never reused."""
+    def open(self, *, kind: str, lease: int, parent: int | None = None, serves: Serves | None = None) -> int:
+        """Begin a session of this process with a lease of *lease*; ids only ever grow and are never reused.
+
+        *parent* is the session of the process that watches this one; see `JobStore.rescue`. *serves* is what people
+        are told that it takes.
+        """
+
+    @abstractmethod
+    def slots(self, session: int, count: int) -> Slots:
+        """The slots, numbered from 0, of a session that was opened here; to be asked for once."""
 
     @abstractmethod
     def renew(self, session: int) -> bool:
         """Push the lease out again; False if the session is gone (ended, or rescued as dead).
 
-        Needs no write to the database where liveness is kept beside it, so it works while that is busy.
+        Also that of another process's session, by whoever knows that it lives. Needs no write to the database where
+        liveness is kept beside it, so it works while that is busy.
         """
 
     @abstractmethod
     def end(self, session: int) -> Sequence[Notice]:
         """End a session: what it still holds goes back at once, no attempt burnt, and its locks are freed.
 
+        Also that of another process, by whoever knows that it is gone and not to blame for it.
         The jobs forget the session; one whose cancel was requested is `cancelled` instead. Repeating it does
         nothing. Notices `released` (or `cancelled`).
         """
@@ -220,10 +297,10 @@ class ScheduleStore(ABC):
         """Make the schedule known. One that is new, or whose *spec* changed, owes nothing before now."""
 
     @abstractmethod
-    def fire(self, name: str, *, slot: int, fire: NewJob | None, skipped: int) -> bool:
-        """Account for all slots up to *slot*: store the job, if any, and count *skipped*, in one transaction.
+    def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
+        """Account for all slots behind *after* up to *slot*: store the job, if any, and count *skipped*, together.
 
-        False, and nothing done, if *slot* is not later than the schedule's `last_slot`.
+        False, and nothing done, unless *after* is the schedule's `last_slot` still, and *slot* is later.
         """
 
     @abstractmethod
@@ -285,8 +362,46 @@ class Inspection(ABC):
         """Counts by queue and state, by name."""
 
     @abstractmethod
+    def has_suspects(self, queues: Collection[str] | None) -> bool:
+        """Whether a job of *queues* (None: of all) can be claimed for the executor "alone"."""
+
+    @abstractmethod
     def sessions(self) -> Sequence[SessionState]:
         """The sessions that have not ended, by id."""
+
+
+class Health(ABC):
+    """What `taskmill doctor` and `taskmill backup` ask; makes nothing, changes nothing, and blocks no writer.
+
+    It works without the other roles, which make or migrate a store that they open: StoreUnavailable where there is
+    none, NotAStore where it is no whole store of taskmill, SchemaTooNew, StoreBusy.
+    """
+
+    @abstractmethod
+    def findings(self) -> Iterator[Finding]:
+        """About how and where the store is kept: first what is known without opening it, so before any StoreError."""
+
+    @abstractmethod
+    def census(self) -> Census:
+        """All that the store holds, counted, at one moment. It reads every job."""
+
+    @abstractmethod
+    def verify(self) -> Sequence[Violation]:
+        """The rules that rows of the store break; none, whatever its programs did and however they ended.
+
+        Slow: it reads all that is stored, several times.
+        """
+
+    @abstractmethod
+    def backup(self, target: Path, *, replace: bool) -> Backup:
+        """Copy the store, as it is at one moment, to a new file that becomes *target* when it is whole and on disk.
+
+        The copy is at rest: what ran in the store waits to be claimed in it, no attempt burnt, and no session holds
+        anything. Fences and lock tokens continue far above those of the store, so that they only grow also for who has
+        seen some that were given out after the copy was made. With *replace* an older copy gives way.
+
+        BackupFailed, and nothing is left, where it cannot be made, or where it is no sound database.
+        """
 
 
 class Storage(ABC):
@@ -299,6 +414,11 @@ class Storage(ABC):
     limits: LimitStore
     inspection: Inspection
     wake: Wake
+
+    @property
+    @abstractmethod
+    def health(self) -> Health:
+        """A look at the store as a whole."""
 
     @abstractmethod
     def now(self) -> int:

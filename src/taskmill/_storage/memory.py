@@ -13,25 +13,31 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from heapq import nlargest
 from itertools import count, islice
+from pathlib import Path
 from threading import RLock
+from typing import NamedTuple
 
+from taskmill._core import lifecycle
+from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.event import EventKind, Notice
+from taskmill._core.finding import Finding
 from taskmill._core.instant import from_datetime, to_datetime
 from taskmill._core.job import (
     FAILED_TTL,
     FINAL,
-    Attempt,
     Claimed,
     ErrorInfo,
     Executor,
-    Job,
     NewJob,
     Reason,
     State,
 )
 from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import (
+    Backup,
     CancelAnswer,
+    Health,
     Inspection,
     JobStore,
     LimitStore,
@@ -42,11 +48,14 @@ from taskmill._storage.base import (
     ScheduleStore,
     SessionState,
     SessionStore,
+    Slots,
     Storage,
     Turn,
+    Violation,
 )
 from taskmill._storage.clock import Clock, SystemClock
 from taskmill._storage.wake import Wake
+from taskmill.errors import BackupFailed
 
 _WAITING = (State.BLOCKED, State.QUEUED)
 
@@ -64,6 +73,10 @@ class MemoryStorage(Storage):
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
         self.inspection = MemoryInspection(self._memory)
+
+    @property
+    def health(self) -> Health:
+        return MemoryHealth(self._memory)
 
     def now(self) -> int:
         return self._clock.wall()
@@ -97,6 +110,9 @@ class _Row:
     session: int | None = None
     claim: int | None = None
     rescues: int = 0
+    crashes: int = 0
+    is_suspect: bool = False
+    is_handed_on: bool = False
     claimed_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
@@ -111,6 +127,13 @@ class _Row:
     def job_id(self) -> str:
         return self.call.job_id
 
+    @property
+    def executor(self) -> Executor:
+        """For which it can be claimed."""
+        if self.is_suspect:
+            return "alone"
+        return "elsewhere" if self.is_handed_on else self.call.executor
+
     def is_expired(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 
@@ -118,16 +141,35 @@ class _Row:
         is_free = self.state is State.QUEUED and self.waits_for is None
         return is_free and self.run_at <= now and not self.is_expired(now)
 
-    def is_outlived(self, now: int) -> bool:
+    @property
+    def outlived_at(self) -> int | None:
+        """When its time to be kept is over."""
         if self.ended_at is None:
-            return False
+            return None
         ttl = self.call.result_ttl
-        return self.ended_at + (max(ttl, FAILED_TTL) if self.state is State.FAILED else ttl) <= now
+        return self.ended_at + (max(ttl, FAILED_TTL) if self.state is State.FAILED else ttl)
+
+    def is_outlived(self, now: int) -> bool:
+        return self.outlived_at is not None and self.outlived_at <= now
 
 
 def _place(row: _Row) -> tuple[int, int, int]:
     """Where it stands in line; no two are equal. It does not change while the row stands there."""
     return -row.call.priority, row.run_at, row.ref
+
+
+class _Wish(NamedTuple):
+    """What a turn is to claim; see the contract."""
+
+    wants: Mapping[Executor, int]
+    queues: Collection[str] | None
+    knows: Collection[str]
+
+    def is_about(self, row: _Row) -> bool:
+        """Whether *row* is what it asks for, be it due or not."""
+        is_served = self.queues is None or row.call.queue in self.queues
+        is_known = row.executor != "elsewhere" or row.call.task in self.knows
+        return self.wants.get(row.executor, 0) > 0 and is_served and is_known
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +178,9 @@ class _Session:
     lease: int
     leased_until: int
     started_at: int
+    parent: int | None
+    serves: Serves | None
+    slots: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -327,6 +372,7 @@ class _Changes:
         row.run_at = self.now
         row.max_attempts = max(row.max_attempts, row.attempt + 1)
         row.cancel_requested = False
+        row.crashes = 0
         self._reopen(row)
         self._queue(row)
         following = self.tables.step_after(row)
@@ -349,6 +395,25 @@ class _Changes:
                 self.notices.append(Notice(kind, row.job_id))
         for name in [name for name, lock in self.tables.locks.items() if lock.session == session]:
             self.free(name)
+
+    def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> None:
+        """Blame what the slots of *session* name, then take all back."""
+        known = self.tables.sessions.get(session)
+        slots = () if known is None else known.slots.values()
+        for row in self.tables.held_by(session):
+            if (row.ref, row.fence) in slots and alone:
+                self._blame(row, crash)
+            elif (row.ref, row.fence) in slots:
+                row.is_suspect = True
+        self.take_back(session, "rescued")
+        self.forget(session)
+
+    def _blame(self, row: _Row, crash: ErrorInfo) -> None:
+        transition = lifecycle.after_crash(crash, crashes=row.crashes)
+        row.started_at = row.claimed_at
+        self._settle(row, transition)
+        if row.state is not State.CANCELLED:
+            self.notices.append(Notice(transition.event, row.job_id, transition.reason))
 
     def _queue(self, row: _Row) -> None:
         self.tables.move(row, State.QUEUED)
@@ -375,39 +440,32 @@ class _Changes:
 
     # --- from the queue to a session
 
-    def claim(
-        self, session: int, number: int, wants: Mapping[Executor, int], queues: Collection[str] | None
-    ) -> list[Claimed]:
+    def claim(self, session: int, number: int, wish: _Wish) -> list[Claimed]:
         if session not in self.tables.sessions:
             return []
         rows = [row for row in self.tables.held_by(session) if row.claim == number]
         if not rows:
-            rows = self._choose(session, wants, queues)
+            rows = self._choose(session, wish)
             for row in rows:
                 self._start(row, session, number)
         return [self._claimed(row) for row in sorted(rows, key=_place)]
 
-    def _choose(
-        self, session: int, wants: Mapping[Executor, int], queues: Collection[str] | None
-    ) -> list[_Row]:
-        remaining = dict(wants)
+    def _choose(self, session: int, wish: _Wish) -> list[_Row]:
+        remaining = dict(wish.wants)
         chosen = []
-        for row in self._served(wants, queues):
+        for row in self._served(wish):
             if not any(remaining.values()):
                 break
-            is_next = row.is_claimable(self.now) and remaining[row.call.executor] > 0
+            is_next = row.is_claimable(self.now) and remaining[row.executor] > 0
             if is_next and self._take_lock(row, session):
-                remaining[row.call.executor] -= 1
+                remaining[row.executor] -= 1
                 chosen.append(row)
         return chosen
 
-    def _served(self, wants: Mapping[Executor, int], queues: Collection[str] | None) -> Iterator[_Row]:
+    def _served(self, wish: _Wish) -> Iterator[_Row]:
         """Those in line, in order, that the turn is about."""
-        executors = {executor for executor, want in wants.items() if want > 0}
         # A copy: who must wait for a lock leaves the line meanwhile.
-        for row in tuple(self.tables.line):
-            if row.call.executor in executors and (queues is None or row.call.queue in queues):
-                yield row
+        return filter(wish.is_about, tuple(self.tables.line))
 
     def _start(self, row: _Row, session: int, number: int) -> None:
         self.tables.move(row, State.RUNNING)
@@ -424,7 +482,7 @@ class _Changes:
             job_id=call.job_id,
             task=call.task,
             queue=call.queue,
-            executor=call.executor,
+            executor=row.executor,
             attempt=row.attempt,
             max_attempts=row.max_attempts,
             fence=row.fence,
@@ -432,10 +490,11 @@ class _Changes:
             args=call.args,
             given=None if before is None else before.result,
             headers=call.headers,
+            crashes=row.crashes,
         )
 
-    def next_at(self, wants: Mapping[Executor, int], queues: Collection[str] | None) -> int | None:
-        instants = [row.run_at for row in self._served(wants, queues)]
+    def next_at(self, wish: _Wish) -> int | None:
+        instants = [row.run_at for row in self._served(wish)]
         instants += [row.expires_at or 0 for row in self.tables.expiring.values() if row.state in _WAITING]
         return min(instants, default=None)
 
@@ -453,6 +512,7 @@ class _Changes:
         return True
 
     def _settle(self, row: _Row, transition: Transition) -> None:
+        row.crashes += transition.crashes
         if transition.state is State.QUEUED:
             self._end_attempt(row, transition)
         else:
@@ -461,11 +521,13 @@ class _Changes:
         self._free_lock_of(row)
 
     def _end_attempt(self, row: _Row, transition: Transition) -> None:
-        if not transition.hand_back:
+        if not transition.hand_back or transition.crashes:
             self._remember(row, outcome=transition.event, error=transition.error, ended_at=self.now)
         if row.cancel_requested:
             self.cancel(row, Reason.REVOKED)
             return
+        row.is_suspect = row.is_suspect and not transition.acquits
+        row.is_handed_on = (row.is_handed_on or transition.hand_on) and not transition.acquits
         if transition.hand_back:
             self._hand_back(row)
         # Given back at once, it keeps its place in the queue.
@@ -604,12 +666,14 @@ class MemoryJobs(JobStore):
         claim: int,
         wants: Mapping[Executor, int],
         queues: Collection[str] | None,
+        knows: Collection[str] = (),
     ) -> Turn:
+        wish = _Wish(wants, queues, knows)
         with self._memory.change() as changes:
             stale = [settlement for settlement in settlements if not changes.settle(session, settlement)]
             changes.expire()
-            claimed = changes.claim(session, claim, wants, queues)
-            return Turn(stale, claimed, changes.next_at(wants, queues), changes.notices)
+            claimed = changes.claim(session, claim, wish)
+            return Turn(stale, claimed, changes.next_at(wish), changes.notices, changes.tables.version)
 
     def rescue(self) -> Sequence[Notice]:
         with self._memory.change() as changes:
@@ -617,6 +681,11 @@ class MemoryJobs(JobStore):
                 changes.take_back(session, "rescued")
                 changes.forget(session)
             changes.let_through_all()
+            return changes.notices
+
+    def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> Sequence[Notice]:
+        with self._memory.change() as changes:
+            changes.bury(session, crash, alone=alone)
             return changes.notices
 
     def cancel(self, job_id: str) -> tuple[CancelAnswer, Sequence[Notice]]:
@@ -632,6 +701,10 @@ class MemoryJobs(JobStore):
                 return "requested", []
             changes.revoke(row)
             return "cancelled", changes.notices
+
+    def unwanted(self, session: int) -> Sequence[tuple[str, int]]:
+        with self._memory.read() as tables:
+            return [(row.job_id, row.fence) for row in tables.held_by(session) if row.cancel_requested]
 
     def retry(self, job_id: str) -> bool:
         with self._memory.change() as changes:
@@ -667,18 +740,40 @@ class MemoryJobs(JobStore):
             return len(changes.ended)
 
 
+class MemorySlots(Slots):
+    def __init__(self, slots: dict[int, tuple[int, int]]) -> None:
+        self._slots = slots
+
+    def note(self, slot: int, ref: int, fence: int) -> None:
+        self._slots[slot] = ref, fence
+
+    def clear(self, slot: int) -> None:
+        self._slots.pop(slot, None)
+
+
 class MemorySessions(SessionStore):
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
 
-    def open(self, *, kind: str, lease: int) -> int:
+    def open(self, *, kind: str, lease: int, parent: int | None = None, serves: Serves | None = None) -> int:
         with self._memory.change() as changes:
             session = next(changes.tables.session_ids)
             changes.tables.sessions[session] = _Session(
-                kind=kind, lease=lease, leased_until=changes.monotonic + lease, started_at=changes.now
+                kind=kind,
+                lease=lease,
+                leased_until=changes.monotonic + lease,
+                started_at=changes.now,
+                parent=parent,
+                serves=serves,
             )
             changes.tables.version += 1
             return session
+
+    def slots(self, session: int, count: int) -> Slots:  # noqa: ARG002  (a dict has room for all)
+        with self._memory.read() as tables:
+            known = tables.sessions.get(session)
+            # Of a session that is gone, nobody will read them.
+            return MemorySlots({} if known is None else known.slots)
 
     def renew(self, session: int) -> bool:
         with self._memory.change() as changes:
@@ -710,10 +805,10 @@ class MemorySchedules(ScheduleStore):
                 changes.tables.version += 1
             return fresh
 
-    def fire(self, name: str, *, slot: int, fire: NewJob | None, skipped: int) -> bool:
+    def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         with self._memory.change() as changes:
             known = changes.tables.schedules.get(name)
-            if known is None or slot <= known.last_slot:
+            if known is None or after != known.last_slot or slot <= after:
                 return False
             changes.tables.schedules[name] = known._replace(
                 last_slot=slot,
@@ -820,6 +915,14 @@ class MemoryInspection(Inspection):
         due = sum(row.is_claimable(now) for row in rows)
         return QueueCount(name, Counter(row.state for row in rows), due)
 
+    def has_suspects(self, queues: Collection[str] | None) -> bool:
+        now = self._memory.clock.wall()
+        with self._memory.read() as tables:
+            return any(
+                row.is_suspect and row.is_claimable(now) and (queues is None or row.call.queue in queues)
+                for row in tables.line
+            )
+
     def sessions(self) -> Sequence[SessionState]:
         with self._memory.read() as tables:
             return [
@@ -828,11 +931,118 @@ class MemoryInspection(Inspection):
                     host=socket.gethostname(),
                     pid=os.getpid(),
                     kind=known.kind,
+                    parent=known.parent,
                     started_at=to_datetime(known.started_at),
                     running=len(tables.held_by(session)),
                 )
                 for session, known in sorted(tables.sessions.items())
             ]
+
+
+class MemoryHealth(Health):
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def findings(self) -> Iterator[Finding]:
+        return iter(())
+
+    def census(self) -> Census:
+        with self._memory.change() as changes:
+            tables, now = changes.tables, changes.now
+            rows = tables.rows.values()
+            outlived = [at for row in rows if (at := row.outlived_at) is not None and at <= now]
+            return Census(
+                now=now,
+                newest=max(
+                    (max(row.enqueued_at, row.claimed_at or 0, row.ended_at or 0) for row in rows), default=0
+                ),
+                sessions=[self._presence(changes, session) for session in sorted(tables.sessions)],
+                waiting=_waiting(tables.by_state[State.QUEUED].values(), now),
+                locks=[_held_lock(tables, name) for name in sorted(tables.locks)],
+                schedules=[KnownSchedule(*state[:4]) for state in sorted(tables.schedules.values())],
+                ended=sum(row.state.is_final for row in rows),
+                outlived=len(outlived),
+                outlived_at=min(outlived, default=None),
+                attempts=sum(len(row.attempts) for row in rows),
+                payload=sum(len(row.call.args) + len(row.result or "") for row in rows),
+            )
+
+    @staticmethod
+    def _presence(changes: _Changes, session: int) -> Presence:
+        known = changes.tables.sessions[session]
+        return Presence(
+            session=session,
+            kind=known.kind,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            life="silent" if changes.is_dead(session) else "alive",
+            serves=known.serves,
+            held=len(changes.tables.held_by(session))
+            + sum(lock.session == session and lock.row is None for lock in changes.tables.locks.values()),
+        )
+
+    def verify(self) -> Sequence[Violation]:
+        with self._memory.read() as tables:
+            broken = _broken(tables)
+        return [Violation(rule, len(names), names[:5]) for rule, names in broken.items() if names]
+
+    def backup(self, target: Path, *, replace: bool) -> Backup:  # noqa: ARG002  (there is nothing to copy)
+        raise BackupFailed(
+            "memory:// lives and ends with this process: only a store in a file can be backed up"
+        )
+
+
+def _waiting(rows: Iterable[_Row], now: int) -> list[Waiting]:
+    kinds: dict[tuple[str, str, str], list[_Row]] = {}
+    for row in rows:
+        kinds.setdefault((row.call.queue, row.call.executor, row.call.task), []).append(row)
+    due = {kind: [row.run_at for row in group if row.is_claimable(now)] for kind, group in kinds.items()}
+    return [
+        Waiting(*kind, len(group), len(due[kind]), min(due[kind], default=None))
+        for kind, group in sorted(kinds.items())
+    ]
+
+
+def _held_lock(tables: _Tables, name: str) -> HeldLock:
+    lock = tables.locks[name]
+    waiters = len(tables.waiters.get(name, ()))
+    return HeldLock(name, lock.session, lock.row.job_id if lock.row else None, lock.since, waiters)
+
+
+def _broken(tables: _Tables) -> dict[str, list[str]]:
+    """The rules of a store by name, and what breaks them."""
+    running = tables.by_state[State.RUNNING].values()
+    by_lock = {lock.row: name for name, lock in tables.locks.items() if lock.row}
+    steps_before = {row: tables.step_before(row) for row in tables.rows.values() if row.call.step}
+    woken = {row.call.lock for row in tables.line}
+    return {
+        "running-without-session": [row.job_id for row in running if row.session not in tables.sessions],
+        "lock-without-session": [
+            name for name, lock in tables.locks.items() if lock.session not in tables.sessions
+        ],
+        "lock-without-its-job": [
+            name
+            for row, name in by_lock.items()
+            if (row.state, row.session, row.call.lock) != (State.RUNNING, tables.locks[name].session, name)
+        ],
+        "lock-that-wakes-nobody": [
+            name for name in tables.waiters if name not in tables.locks and name not in woken
+        ],
+        "blocked-for-ever": [
+            row.job_id
+            for row, before in steps_before.items()
+            if row.state is State.BLOCKED and (before is None or before.state.is_final)
+        ],
+        "step-before-its-turn": [
+            row.job_id
+            for row, before in steps_before.items()
+            if row.state in {State.QUEUED, State.RUNNING}
+            and (before is None or before.state is not State.SUCCEEDED)
+        ],
+        "cancelled-and-yet-waiting": [
+            row.job_id for row in tables.in_states(_WAITING) if row.cancel_requested
+        ],
+    }
 
 
 def _moments(row: _Row) -> Iterator[int]:
@@ -857,6 +1067,9 @@ def _job(row: _Row, attempts: tuple[Attempt, ...] = ()) -> Job:
         fence=row.fence,
         session=row.session,
         rescues=row.rescues,
+        crashes=row.crashes,
+        is_suspect=row.is_suspect,
+        is_handed_on=row.executor == "elsewhere",
         enqueued_at=to_datetime(row.enqueued_at),
         run_at=to_datetime(row.run_at),
         claimed_at=_moment(row.claimed_at),

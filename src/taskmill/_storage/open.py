@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _LATER = {"postgresql", "postgres", "redis", "rediss", "valkey", "valkeys"}
 _SCHEMES = ("sqlite", "memory")
 _OPTIONS = ("durability", "timeout")
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):.*@")
+_PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 
 DEFAULT_TIMEOUT = 5.0
 
@@ -46,8 +47,15 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
 
 
+def is_shared(url: str) -> bool:
+    """Whether other processes can reach the store at *url*."""
+    return not url.lower().startswith("memory:")
+
+
 def shown(url: str) -> str:
-    """The URL without its password, for messages."""
+    """The URL without its password, for messages: of one that is mistyped, too, so rather too much is hidden."""
+    if url.lower().startswith("sqlite:///"):
+        return url
     return _PASSWORD.sub(r"\1:***@", url)
 
 
@@ -84,7 +92,16 @@ def _path(url: str, place: str) -> str:
         raise _invalid(url, "a store in memory is 'memory://'")
     if not path or path.endswith("/"):
         raise _invalid(url, "it names no file")
+    if not _is_name(path):
+        raise _invalid(url, "no file can have such a name")
     return path
+
+
+def _is_name(path: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _given(url: str, query: str) -> dict[str, str]:

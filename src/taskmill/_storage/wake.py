@@ -24,7 +24,8 @@ class Wake:
     """
 
     def __init__(self) -> None:
-        self._mutex = threading.Lock()
+        # A signal handler may interrupt the thread that has it.
+        self._mutex = threading.RLock()
         self._workers: list[Ring] = []
         self._resting: dict[Ring, Room] = {}
         self._waiters: dict[str, list[Ring]] = {}
@@ -67,8 +68,7 @@ class Wake:
     def jobs_added(self) -> None:
         """There may be jobs to claim: ring one worker that has room for any, or, where there is none, all."""
         if not self._ring_free():
-            for ring in tuple(self._workers):
-                ring()
+            self._ring_all()
 
     def jobs_left(self) -> None:
         """A worker left due jobs to others: ring one that rests and has room for any."""
@@ -85,12 +85,18 @@ class Wake:
 
     def _ring_free(self) -> bool:
         """Ring one worker that rests and has room for any job; False if there is none."""
+        if not self._resting:
+            return False
         with self._mutex:
             free = next((ring for ring, room in self._resting.items() if room == "all"), None)
         if free is None:
             return False
         free()
         return True
+
+    def _ring_all(self) -> None:
+        for ring in tuple(self._workers):
+            ring()
 
     def close(self) -> None:
         """Let go of what reaches other processes; the next who waits takes it up again."""

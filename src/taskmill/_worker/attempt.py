@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -15,21 +14,24 @@ from taskmill._app.context import Context, Tenure, entered
 from taskmill._app.task import BaseTask
 from taskmill._core.instant import DAY, duration
 from taskmill._core.job import Claimed, ErrorInfo
+from taskmill._core.limit import Limits, Stop
 from taskmill._core.outcome import (
     CancelAsked,
+    Misfit,
     Outcome,
     Raised,
-    Released,
     ResultRefused,
     RetryAsked,
     SnoozeAsked,
     Succeeded,
-    TimedOut,
     Undecodable,
     Unknown,
+    stopped,
 )
+from taskmill._worker.hold import Hold
 from taskmill._worker.report import harmless
-from taskmill.errors import Cancel, Retry, Snooze
+from taskmill._worker.slot import UNHELD, Slot
+from taskmill.errors import Cancel, Interruption, InvalidArguments, Retry, Snooze, TaskSignal
 
 logger = logging.getLogger("taskmill.worker")
 
@@ -41,17 +43,11 @@ LONGEST_DELAY = 36_500 * DAY
 _CALLERS = ("taskmill._app.", "taskmill._worker.", "taskmill.huey.")
 
 AnyTask = BaseTask[Any, Any]
-Limit = Callable[[float], Any]
-
-
-class TimeLimitReached(Exception):
-    """The attempt ran longer than the task's timeout; it never leaves the worker."""
 
 
 class Call(NamedTuple):
     """A function, ready to be called."""
 
-    claimed: Claimed
     task: AnyTask
     context: Context
     args: tuple[Any, ...]
@@ -59,68 +55,53 @@ class Call(NamedTuple):
 
 
 class Attempts:
-    """Runs attempts for one session of one worker; none of them raises, whatever the task and its classes do."""
+    """Runs attempts for one session of one worker; none of them raises, whatever the task and its classes do.
 
-    def __init__(self, app: Application, tenure: Tenure) -> None:
+    *tells_start*: signal handlers are told here; else somebody else does it.
+    """
+
+    def __init__(self, app: Application, tenure: Tenure, *, tells_start: bool = True) -> None:
         self._app = app
         self._tenure = tenure
+        self._tells_start = tells_start
 
-    def run(self, claimed: Claimed) -> Outcome:
-        """Call a plain function in this thread."""
+    def run(self, claimed: Claimed, slot: Slot = UNHELD) -> Outcome:
+        """Call a plain function in this thread, by *slot* until it is over."""
+        # With one level of calls less than would be easy to read: it runs for each job.
         try:
-            return self._run(claimed)
+            call = self._prepare(claimed)
+            if not isinstance(call, Call):
+                return call
+            value = None  # also where a wrapper keeps the task's error to itself
+            try:
+                with self._surroundings(call.context):
+                    value = _invoke(call, slot)
+            except BaseException as error:  # noqa: BLE001  (SystemExit must not end the worker)
+                slot.let_go()
+                return _after_error(call, error, slot.stop_of(claimed))
+            return self._after_return(call.task, value)
         except BaseException as error:  # noqa: BLE001  (a slot would be lost, and the job would never end)
+            slot.let_go()
             return _unforeseen(claimed, error)
 
-    def _run(self, claimed: Claimed) -> Outcome:
-        call = self._prepare(claimed)
-        if not isinstance(call, Call):
-            return call
-        value = None  # also where a wrapper keeps the task's error to itself
+    async def run_async(self, claimed: Claimed, hold: Hold) -> Outcome:
+        """Await a coroutine function, by *hold* until it is over."""
+        # With few coroutines around the task's own, for the sake of what runs for each job.
         try:
-            with self._surroundings(call):
-                value = call.task.invoke(call.context, call.args, call.kwargs)
-        except BaseException as error:  # noqa: BLE001  (SystemExit must not end the worker)
-            return _after_error(call.task, error)
-        return self._after_return(call.task, value)
-
-    async def run_async(self, claimed: Claimed, limit: Limit, is_interrupted: Callable[[], bool]) -> Outcome:
-        """Await a coroutine function; *limit* makes the context manager that ends it in time.
-
-        A cancellation counts as given back where the worker *is_interrupted*, else as the task's own error.
-        """
-        try:
-            return await self._run_async(claimed, limit, is_interrupted)
+            call = self._prepare(claimed)
+            if not isinstance(call, Call):
+                return call
+            value = None
+            try:
+                with self._surroundings(call.context):
+                    coroutine = call.task.invoke(call.context, call.args, call.kwargs)
+                    limits = call.task.limits
+                    value = await (coroutine if limits is None else hold.limited(coroutine, limits))
+            except BaseException as error:  # noqa: BLE001  (as in run)
+                return _after_error(call, error, hold.done)
+            return self._after_return(call.task, value)
         except BaseException as error:  # noqa: BLE001  (as in run)
             return _unforeseen(claimed, error)
-
-    async def _run_async(self, claimed: Claimed, limit: Limit, is_interrupted: Callable[[], bool]) -> Outcome:
-        call = self._prepare(claimed)
-        if not isinstance(call, Call):
-            return call
-        value = None
-        try:
-            with self._surroundings(call):
-                value = await self._limited(call, limit)
-        except BaseException as error:  # noqa: BLE001  (as in _run)
-            # By name: importing asyncio costs 20 ms, which a worker without coroutine tasks need not pay.
-            if type(error).__name__ == "CancelledError" and is_interrupted():
-                return Released()
-            return _after_error(call.task, error)
-        return self._after_return(call.task, value)
-
-    async def _limited(self, call: Call, limit: Limit) -> Any:
-        awaitable: Awaitable[Any] = call.task.invoke(call.context, call.args, call.kwargs)
-        if call.task.timeout is None:
-            return await awaitable
-        scope = limit(call.task.timeout)
-        try:
-            async with scope:
-                return await awaitable
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise TimeLimitReached(f"ran longer than its timeout of {call.task.timeout:g} s") from error
 
     def _prepare(self, claimed: Claimed) -> Call | Outcome:
         task = self._app.tasks.find(claimed.task)
@@ -132,24 +113,41 @@ class Attempts:
             if claimed.given is not None:
                 args = (codec.decode(claimed.given), *args)
         except BaseException as error:  # noqa: BLE001  (a class may do anything while an instance is made)
-            return Undecodable(_info(error, with_traceback=False))
-        context = Context(self._app, claimed, self._tenure)
-        return Call(claimed, task, context, args, kwargs)
+            return Undecodable(info_of(error, with_traceback=False))
+        return Call(task, Context(self._app, claimed, self._tenure), args, kwargs)
 
-    def _surroundings(self, call: Call) -> AbstractContextManager[object]:
+    def _surroundings(self, context: Context) -> AbstractContextManager[object]:
         """What is around the call: `current_job()`, the event "started", the wrappers of `Mill.wrap`."""
-        if self._app.signals.wants("started"):
+        if self._tells_start and self._app.signals.wants("started"):
             with harmless():
-                self._app.tell_claimed("started", call.claimed)
+                self._app.tell_claimed("started", context.claimed)
         if not self._app.wrappers:
-            return entered(call.context)
-        return _Wrapped(call.context, self._app.wrappers)
+            return entered(context)
+        return _Wrapped(context, self._app.wrappers)
 
     def _after_return(self, task: AnyTask, value: Any) -> Outcome:
         try:
             return Succeeded(self._app.codec.encode(value, limit=self._app.payload_limit))
         except BaseException as error:  # noqa: BLE001  (a class may do anything while it is read)
-            return ResultRefused(_info(error, f"the result of {task.name}: "))
+            return ResultRefused(info_of(error, f"the result of {task.name}: "))
+
+
+def _invoke(call: Call, slot: Slot) -> Any:
+    """Call the function; only while that lasts, its job may be stopped."""
+    task, context, args, kwargs = call
+    try:
+        slot.job = context.claimed
+        if task.limits is not None:
+            slot.expect(task.limits)
+        value = task.invoke(context, args, kwargs)
+        slot.job = None
+        if slot.is_touched:
+            slot.let_go()
+    except BaseException:
+        # Also where an interruption came so late that it hit the lines above.
+        slot.let_go()
+        raise
+    return value
 
 
 class _Wrapped:
@@ -174,20 +172,48 @@ class _Wrapped:
         return self._stack.__exit__(*error)
 
 
-def _after_error(task: AnyTask, error: BaseException) -> Outcome:
+def _after_error(call: Call, error: BaseException, stop: Stop | None) -> Outcome:
+    if stop is not None and _is_due_to(error, stop):
+        return stopped(stop, call.task.limits or Limits(), info_of(error).traceback)
+    if isinstance(error, TypeError) and (problem := _misfit(call)):
+        return Misfit(ErrorInfo("taskmill.errors.InvalidArguments", problem))
+    return _outcome_of(call.task, error)
+
+
+def _is_due_to(error: BaseException, stop: Stop) -> bool:
+    """Whether *error* is how the attempt was stopped, and not how the task deals with that."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_due_to(part, stop) for part in error.exceptions)
+    # By name: importing asyncio costs 20 ms, which a worker without coroutine tasks need not pay.
+    is_interruption = isinstance(error, Interruption) or type(error).__name__ == "CancelledError"
+    # Of a job that is cancelled, nobody wants to know how else it failed.
+    return is_interruption or (stop == "cancel" and not isinstance(error, TaskSignal))
+
+
+def _misfit(call: Call) -> str:
+    """Why the function cannot be called so; asked afterwards, so that right calls need not be checked twice."""
+    try:
+        call.task.parameters.check(call.task.name, call.args, call.kwargs)
+    except InvalidArguments as error:
+        return (
+            f"{error}; another version of the program enqueued it: once one runs here that takes these arguments, "
+            f"`taskmill jobs retry {call.context.claimed.job_id}` runs it"
+        )
+    return ""
+
+
+def _outcome_of(task: AnyTask, error: BaseException) -> Outcome:
     match error:
         case Retry():
-            return RetryAsked(_info(error), _delay_of(error))
+            return RetryAsked(info_of(error), _delay_of(error))
         case Snooze():
             delay = _delay_of(error)
             # Without a delay it would come back at once, for ever: that is an error, which uses up attempts.
-            return Raised(_info(error, "no delay to snooze for: ")) if delay is None else SnoozeAsked(delay)
+            return Raised(info_of(error, "no delay to snooze for: ")) if delay is None else SnoozeAsked(delay)
         case Cancel():
-            return CancelAsked(_info(error, with_traceback=False))
-        case TimeLimitReached():
-            return TimedOut(ErrorInfo("TimeoutError", str(error)))
+            return CancelAsked(info_of(error, with_traceback=False))
         case _:
-            return Raised(_info(error), task.is_retriable(error))
+            return Raised(info_of(error), task.is_retriable(error))
 
 
 def _unforeseen(claimed: Claimed, error: BaseException) -> Outcome:
@@ -205,7 +231,7 @@ def _delay_of(error: Retry | Snooze) -> int | None:
         return None
 
 
-def _info(error: BaseException, prefix: str = "", *, with_traceback: bool = True) -> ErrorInfo:
+def info_of(error: BaseException, prefix: str = "", *, with_traceback: bool = True) -> ErrorInfo:
     """The error as text that every store can hold."""
     try:
         message = str(error)

@@ -10,8 +10,9 @@ from taskmill._app.application import Application
 from taskmill._app.context import is_driving
 from taskmill._core.event import Notice
 from taskmill._core.job import Claimed, State
-from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._core.lifecycle import Settlement
 from taskmill._storage.base import Turn
+from taskmill._worker.logbook import log_ending, name_of
 from taskmill.errors import StoreError
 
 logger = logging.getLogger("taskmill.worker")
@@ -38,19 +39,29 @@ class Reporter:
 
     def settled(self, settlements: Sequence[Settlement], turn: Turn) -> None:
         """What a turn recorded; a settlement that came too late is a warning, not an event."""
+        if not (turn.stale or turn.notices or self._is_heard(settlements)):
+            return
         lost = {settlement.claimed.job_id for settlement in turn.stale}
         cancelled = {notice.job_id for notice in turn.notices}
         for claimed, transition, _ in settlements:
             if claimed.job_id in lost:
-                logger.warning("%s was given to another worker: its outcome here is dropped", _name(claimed))
+                logger.warning(
+                    "%s was given to another worker: its outcome here is dropped", name_of(claimed)
+                )
             elif claimed.job_id not in cancelled:
-                _log(claimed, transition)
+                log_ending(claimed, transition)
             if claimed.job_id not in lost | cancelled and self._app.signals.wants(transition.event):
                 with harmless():
                     self._app.tell_claimed(
                         transition.event, claimed, error=transition.error, reason=transition.reason
                     )
         self.tell(turn.notices)
+
+    def _is_heard(self, settlements: Sequence[Settlement]) -> bool:
+        """Whether anybody would hear of them; of successes most often nobody, and they are many."""
+        if logger.isEnabledFor(logging.DEBUG) or self._app.signals.wants("succeeded"):
+            return True
+        return any(settlement.transition.state is not State.SUCCEEDED for settlement in settlements)
 
     def tell(self, notices: Sequence[Notice]) -> None:
         """What a store operation did to jobs besides."""
@@ -67,22 +78,3 @@ class Reporter:
                 "the module that defines it (Mill(imports=[...]) or --import)",
                 claimed.task,
             )
-
-
-def _log(claimed: Claimed, transition: Transition) -> None:
-    if transition.state is State.SUCCEEDED:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s succeeded", _name(claimed))
-        return
-    error = transition.error
-    what = "" if error is None else f": {error}"
-    if transition.event == "failed":
-        trace = error.traceback.rstrip() if error else ""
-        logger.error("%s failed%s%s", _name(claimed), what, f"\n{trace}" if trace else "")
-    else:
-        level = logging.WARNING if transition.event == "retrying" else logging.INFO
-        logger.log(level, "%s %s%s", _name(claimed), transition.event, what)
-
-
-def _name(claimed: Claimed) -> str:
-    return f"{claimed.task} {claimed.job_id} (attempt {claimed.attempt} of {claimed.max_attempts})"

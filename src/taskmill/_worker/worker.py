@@ -4,52 +4,36 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Self
 
 from taskmill._app.application import Application
 from taskmill._app.bridge import in_thread
+from taskmill._core.wording import counted
+from taskmill._worker import stacks
+from taskmill._worker.bell import Bell
+from taskmill._worker.logbook import name_of
 from taskmill._worker.machine import Machine
 from taskmill._worker.options import WorkerOptions
+from taskmill._worker.place import Place
 from taskmill._worker.service import Service
-from taskmill._worker.ticks.heartbeat import Heartbeat
-from taskmill.errors import ConfigurationError, StoreError
+from taskmill.errors import ConfigurationError, StoreError, StoreUnusable
 
 logger = logging.getLogger("taskmill.worker")
 
 # How long coroutines that were cancelled at the end of the grace may take to clean up.
 _CLEAN_UP = 2.0
+# How long is waited for threads that were interrupted; one that is in C may take any time.
+_TAKE_NOTICE = 0.3
 # The pause before a session is asked for again.
 _AGAIN = 0.5
 # Python runs signal handlers between two waits.
 _SLICE = 0.2
-
-
-class Bell:
-    """Wakes the driver. Unlike an Event, a queue has no lock that a signal handler could be stuck at."""
-
-    def __init__(self) -> None:
-        self._rings: SimpleQueue[None] = SimpleQueue()
-
-    def ring(self) -> None:
-        if self._rings.empty():
-            self._rings.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Return when it rings, or rang since it was cleared, or after so many seconds."""
-        with suppress(Empty):
-            self._rings.get(timeout=seconds)
-
-    def clear(self) -> None:
-        """Forget that it rang."""
-        while not self._rings.empty():
-            self._rings.get()
 
 
 class Worker:
@@ -60,16 +44,19 @@ class Worker:
     5
 
     Leaving the block stops it: no new jobs, what runs may finish within the grace, the rest goes back to the
-    queue with no attempt burnt. A thread whose job outlasts the grace cannot be stopped; whatever it returns
-    later changes nothing, since the job is no longer its own.
+    queue with no attempt burnt: coroutines are cancelled, in threads JobReleased is raised. A thread that is in C
+    for longer cannot be stopped; whatever it returns later changes nothing, since the job is no longer its own.
     """
 
-    def __init__(self, app: Application, options: WorkerOptions) -> None:
+    def __init__(self, app: Application, options: WorkerOptions, place: Place | None = None) -> None:
         self._app = app
         self._options = options
+        self._place = place or Place()
         self._bell = Bell()
         self._asked = 0  # how often it was asked to stop
+        self._deadline = math.inf  # of what runs then
         self._ended = threading.Event()
+        self._machine: Machine | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -128,6 +115,21 @@ class Worker:
             self.stop()
         self._raise_own_error()
 
+    def finish(self) -> None:
+        """Wait until it has stopped, and raise what ended it, if that was an error."""
+        self.wait()
+        self.stop()
+        self._raise_own_error()
+
+    def stacks(self) -> str:
+        """Where every thread and coroutine of this process stands, with its job."""
+        return stacks.told({}) if self._machine is None else self._machine.stacks()
+
+    def dump_processes(self) -> None:
+        """Let the processes that run jobs of executor "process" write where they stand."""
+        if self._machine is not None:
+            self._machine.dump_processes()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has stopped; False on timeout."""
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -139,6 +141,11 @@ class Worker:
 
     def ask_to_stop(self) -> None:
         """Begin the graceful stop and return at once; asked again, the grace is over. A signal handler may call it."""
+        self.stop_within(0.0 if self._asked else self._options.grace)
+
+    def stop_within(self, grace: float) -> None:
+        """As `ask_to_stop`, and what runs has *grace* seconds from now, whatever was said before."""
+        self._deadline = time.monotonic() + grace
         self._asked += 1
         self._bell.ring()
 
@@ -163,11 +170,10 @@ class Worker:
         machine: Machine | None = first
         try:
             while machine is not None and not self._serve(machine):
-                logger.warning(
-                    "session %d was taken for dead and its jobs were given to others; going on under a new one",
-                    machine.tenure.session,
-                )
-                machine = self._next_machine()
+                machine = self._next_machine(machine)
+        except StoreUnusable as error:
+            self._error = error
+            logger.critical("%s; this worker ends, and its jobs go back", error)
         except BaseException as error:
             self._error = error
             logger.critical("the worker ended by an error of its own; its jobs go back", exc_info=True)
@@ -178,12 +184,14 @@ class Worker:
 
     def _serve(self, machine: Machine) -> bool:
         """Work under the session of *machine*; True at the end of the worker, False if the session was lost."""
-        sessions = self._app.storage.sessions
-        heartbeat = Service([Heartbeat(sessions, machine.tenure, self._app.lease, self._bell.ring)])
+        heartbeat = Service([machine.heartbeat])
         heartbeat.start("taskmill-heartbeat")
+        self._machine = machine
         try:
             self._work(machine)
             if machine.tenure.lost and not self._asked:
+                # Others run the same jobs by now.
+                self._interrupt(machine)
                 return False
             self._drain(machine)
         finally:
@@ -192,37 +200,56 @@ class Worker:
         return True
 
     def _work(self, machine: Machine) -> None:
-        while not self._asked and not machine.tenure.lost:
-            self._step(machine)
+        while not self._asked and not machine.tenure.lost and not machine.is_spent:
+            rest = machine.step()
             if self._options.burst and machine.is_idle:
                 return
+            self._rest_for(machine, rest)
 
     def _drain(self, machine: Machine) -> None:
         """What runs may finish within the grace; then coroutines are ended, and threads are left behind."""
         machine.stop_claiming()
-        if under_way := machine.load():
-            logger.info(
-                "stopping: %d jobs under way have %g s to finish; a second signal gives them back at once",
-                under_way,
-                self._options.grace,
-            )
-        deadline = time.monotonic() + self._options.grace
-        while machine.load() and not self._is_grace_over(deadline) and not machine.tenure.lost:
+        if not self._asked:
+            self._deadline = time.monotonic() + self._options.grace
+        if under_way := machine.awaited_load():
+            self._tell_of_drain(machine, counted(under_way, "job"))
+        while machine.awaited_load() > 0 and time.monotonic() < self._deadline and not machine.tenure.lost:
             self._step(machine)
-        machine.interrupt()
-        deadline = time.monotonic() + _CLEAN_UP
-        while machine.coroutine_load() and time.monotonic() < deadline:
-            self._step(machine)
+        self._interrupt(machine)
         # What ended in the last moment.
         machine.step()
+        if not machine.tenure.lost:
+            for claimed in machine.outlasting():
+                logger.warning("%s outlasts the grace and goes back to the queue", name_of(claimed))
 
-    def _is_grace_over(self, deadline: float) -> bool:
-        return self._asked > 1 or time.monotonic() >= deadline
+    def _interrupt(self, machine: Machine) -> None:
+        """Stop what runs, and wait for those that notice."""
+        machine.interrupt()
+        now = time.monotonic()
+        while machine.stoppable_load() and time.monotonic() < now + _CLEAN_UP:
+            self._step(machine)
+        while machine.awaited_load() > 0 and time.monotonic() < now + _TAKE_NOTICE:
+            self._step(machine)
+
+    def _tell_of_drain(self, machine: Machine, jobs: str) -> None:
+        seconds = self._deadline - time.monotonic()
+        if seconds == math.inf:
+            logger.info("this process is being replaced and lets its %s finish", jobs)
+        elif machine.is_spent and not self._asked:
+            logger.info("this process is being replaced and gives its %s %.1f s to finish", jobs, seconds)
+        else:
+            logger.info(
+                "stopping: %s under way may finish within %.1f s; a second signal gives back at once what runs",
+                jobs,
+                seconds,
+            )
 
     def _step(self, machine: Machine) -> None:
-        rest = machine.step()
-        if rest > 0:
-            self._rest(machine, rest)
+        self._rest_for(machine, machine.step())
+
+    def _rest_for(self, machine: Machine, seconds: float) -> None:
+        if seconds > 0:
+            self._rest(machine, seconds)
         self._bell.clear()
 
     def _rest(self, machine: Machine, seconds: float) -> None:
@@ -246,10 +273,16 @@ class Worker:
             logger.warning("%s; the jobs go back when the lease of this worker is over", error)
 
     def _new_machine(self) -> Machine:
-        return Machine(self._app, self._options, self._bell.ring)
+        return Machine(self._app, self._options, self._bell.ring, self._place)
 
-    def _next_machine(self) -> Machine | None:
+    def _next_machine(self, lost: Machine) -> Machine | None:
         """That of a new session, however long the store takes to begin one; None if asked to stop."""
+        told = "session %d was taken for dead and its jobs were given to others; %s"
+        if self._place.serves == "suspects" and lost.is_running:
+            # A thread goes on with the job of the lost session, and beside it no other would run alone.
+            logger.warning(told, lost.tenure.session, "this process ends, since a job still runs in it")
+            return None
+        logger.warning(told, lost.tenure.session, "going on under a new one")
         while not self._asked:
             try:
                 return self._new_machine()

@@ -38,6 +38,7 @@ STEPS = (
     workers.latest_events,
     workers.shared_memory,
     workers.coroutines,
+    workers.poison,
     workers.killed_worker,
 )
 

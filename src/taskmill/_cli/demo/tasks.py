@@ -82,6 +82,12 @@ def hopeless(url: str) -> None:
     raise TimeoutError(f"{url} does not answer")
 
 
+@mill.task(name="demo:poison", executor="process")
+def poison() -> None:
+    """Take the process down in which it runs, as a fault in C code does."""
+    os.abort()
+
+
 @mill.task(name="demo:estimate_pi", retries=1)
 def estimate_pi(context: Context, samples: int) -> dict[str, Any]:
     """Estimate pi, on the second attempt only."""

@@ -21,6 +21,7 @@ _GRACE = 1.5
 _TICKS = 20
 _PAGES = 20
 _EVENTS = 10
+_CRASHES = 3
 
 
 @step("A worker in a thread, stopped gracefully")
@@ -103,6 +104,21 @@ def coroutines(show: Show) -> None:
         show.expect(busy.state is State.RUNNING, f"the only thread was busy meanwhile: {busy.state}")
         tasks.open_gate("coroutines")
         busy.get(PATIENCE)
+
+
+@step("A job that takes its process down")
+def poison(show: Show) -> None:
+    """A job that kills its process is tried three times, each time alone; then it fails and says what happened."""
+    with mill.worker(threads=1):
+        culprit = tasks.poison.enqueue()
+        neighbours = tasks.fetch_page.map(range(_PAGES))
+        error = error_of(culprit)
+        ended = [page.get(PATIENCE) is not None for page in neighbours]
+    show.expect(all(ended), f"{len(ended)} jobs beside it took no harm")
+    is_told = isinstance(error, JobFailed) and error.reason == Reason.CRASHED
+    show.expect(is_told, f"the job itself: {said(error)}")
+    crashes = culprit.job().crashes
+    show.expect(crashes == _CRASHES, f"it was tried {crashes} times, with retries=0")
 
 
 @step("A worker killed by SIGKILL")

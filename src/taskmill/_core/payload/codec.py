@@ -266,7 +266,10 @@ class Codec:
 
 
 def _brief(error: Exception) -> str:
-    return f"{type(error).__name__}: {error!s:.200}"
+    try:
+        return f"{type(error).__name__}: {error!s:.200}"
+    except Exception:  # noqa: BLE001  (an error of a user's class may fail to say what it is)
+        return type(error).__name__
 
 
 def _within(limit: int, text: str) -> str:

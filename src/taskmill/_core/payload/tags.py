@@ -70,6 +70,12 @@ def a_str(content: object) -> str:
     return content
 
 
+def an_int(content: object) -> int:
+    if type(content) is not int:
+        raise TypeError(f"an int was expected, found {type(content).__name__}")
+    return content
+
+
 def a_dict(content: object) -> dict[str, Any]:
     if type(content) is not dict:
         raise TypeError(f"an object was expected, found {type(content).__name__}")
@@ -91,7 +97,7 @@ def _read_range(content: object) -> range:
 
 def _read_fraction(content: object) -> Fraction:
     numerator, denominator = a_list(content)
-    return Fraction(numerator, denominator)
+    return Fraction(an_int(numerator), an_int(denominator))
 
 
 def _read_complex(content: object) -> complex:

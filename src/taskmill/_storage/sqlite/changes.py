@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from taskmill._core.event import EventKind, Notice
@@ -80,3 +81,10 @@ class Changes:
     def note_cancelled(self, job_id: str, reason: Reason) -> None:
         self.ended.append(job_id)
         self.notices.append(Notice("cancelled", job_id, reason))
+
+
+def delete(connection: Connection, refs: Iterable[int]) -> None:
+    ids = {"ids": json.dumps(list(refs))}
+    connection.execute(SQL.delete_payloads, ids)
+    connection.execute(SQL.delete_attempts, ids)
+    connection.execute(SQL.delete, ids)

@@ -1,24 +1,61 @@
-"""The one place where a process reads and writes the file: its two connections, group commit, checkpoints."""
+"""One file as this process sees it: a connection that reads, one that writes, and what a fork does to them."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import closing
-from copy import copy
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-from taskmill._storage.sqlite import forks, opening, schema
-from taskmill._storage.sqlite.checkpoint import Checkpoints
+from taskmill._storage.sqlite import anchor, forks, opening, schema
+from taskmill._storage.sqlite.anchor import Anchor
+from taskmill._storage.sqlite.insert import Rows
 from taskmill._storage.sqlite.opening import Connection, Durability
 from taskmill._storage.sqlite.trouble import FAILURES, patiently, translate
-from taskmill.errors import StoreBusy, StoreUnavailable
+from taskmill._storage.sqlite.writing import WritingPoint
+from taskmill.errors import StoreUnavailable
 
 T = TypeVar("T")
+
+# How often, in seconds, is looked whether the file is still the one that is open, and its schema one that is known.
+_LOOK = 1.0
+
+
+class Opened:
+    """A connection, and the files that it was opened on."""
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self.connection = connection
+        self.anchor = Anchor(path)
+        self._path = path
+        self._look_at = time.monotonic() + _LOOK
+
+    def look(self) -> bool:
+        """As `is_the_store`, once a second."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return True
+        is_the_store = self.is_the_store()
+        self._look_at = now + _LOOK
+        return is_the_store
+
+    def is_the_store(self) -> bool:
+        """Whether it is still what others find there; SchemaTooNew if this taskmill must not touch it any more."""
+        if not self.anchor.holds():
+            return False
+        # If that cannot be read, others will say why.
+        with suppress(*FAILURES):
+            schema.check(self.connection, str(self._path))
+        return True
+
+    def look_again(self) -> None:
+        """Let the next look be one."""
+        self._look_at = 0.0
+
+    def close(self) -> None:
+        self.anchor.close(self.connection)
 
 
 class Database:
@@ -29,9 +66,13 @@ class Database:
         self.durability = durability
         self.timeout = timeout
         self._writer = WritingPoint(self)
-        self._reading = threading.Lock()
-        self._reader: Connection | None = None
+        # A signal handler may interrupt the thread that has it.
+        self._reading = threading.RLock()
+        self._reader: Opened | None = None
         self._openings = 0
+        self._latest: Anchor | None = None
+        # How often another file has taken the place of the one that was open.
+        self.replacements = 0
         forks.watch(self)
 
     def write(self, work: Callable[[Connection], T]) -> T:
@@ -42,24 +83,32 @@ class Database:
         """
         return self._writer.run(work)
 
+    def write_one(self, work: Callable[[Connection], T]) -> T:
+        """As `write`, for *work* that executes one statement: less to do, and the lock is not held between two."""
+        return self._writer.run(work, is_single=True)
+
+    def add_jobs(self, rows: Rows) -> None:
+        """Insert new jobs, together with those of other threads."""
+        self._writer.add(rows)
+
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on the reading connection; each of its statements sees what is committed."""
         with self._reading:
             try:
-                return self._read(work, self._reader or self._open_reader())
+                return self._read(work)
             except FAILURES as error:
                 raise translate(error, self.path, self.timeout) from error
 
-    @staticmethod
-    def _read(work: Callable[[Connection], T], reader: Connection) -> T:
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        reader = self._ready_reader()
         try:
-            return work(reader)
-        except sqlite3.OperationalError as error:
-            if "decode to UTF-8" not in str(error) or reader.text_factory is not str:
+            return work(reader.connection)
+        except FAILURES as error:
+            if not reader.is_the_store():
+                self._close_reader()
+            elif not opening.grew_lenient(reader.connection, error):
                 raise
-            # Takes twice the time for a text, so only from the first damaged one on.
-            reader.text_factory = opening.LENIENT
-            return work(reader)
+        return work(self._ready_reader().connection)
 
     def snapshot(self, work: Callable[[Connection], T]) -> T:
         """Run *work* on the reading connection; all of its statements see the same moment."""
@@ -104,6 +153,7 @@ class Database:
         with self._reading:
             self._close_reader()
         self._writer.close()
+        self._latest = None
 
     def __del__(self) -> None:
         # Most programs keep their store until they end, and close it never.
@@ -113,15 +163,40 @@ class Database:
     def connect(self) -> Connection:
         return opening.connect(self.path, self.durability)
 
-    def open_store(self, deadline: float) -> Connection:
-        return opening.open_store(self.path, self.durability, deadline)
+    def open_store(self, deadline: float) -> Opened:
+        """A connection to the store; where this process had it open before, only to what is there since."""
+        anchor.check_usable(self.path)
+        if self._latest is not None:
+            self._latest.check_successor()
+        opened = self._opened(deadline)
+        before, self._latest = self._latest, opened.anchor
+        if before is not None and not opened.anchor.is_same_file(before):
+            self.replacements += 1
+        return opened
 
-    def _open_reader(self) -> Connection:
-        reader = self.open_store(time.monotonic() + self.timeout)
-        reader.execute(f"pragma busy_timeout = {int(self.timeout * 1_000)}")
-        self._reader = reader
-        self._openings += 1
-        return reader
+    def _opened(self, deadline: float) -> Opened:
+        while True:
+            before = Anchor(self.path)
+            opened = Opened(opening.open_store(self.path, self.durability, deadline), self.path)
+            if not before.is_there or opened.anchor.is_same_file(before):
+                return opened
+            # Replaced meanwhile, so that nobody knows which of the two the connection has.
+            opened.close()
+
+    def look_again(self) -> None:
+        """Let the next read look whether its file is still the one."""
+        reader = self._reader
+        if reader is not None:
+            reader.look_again()
+
+    def _ready_reader(self) -> Opened:
+        if self._reader is not None and not self._reader.look():
+            self._close_reader()
+        if self._reader is None:
+            self._reader = self.open_store(time.monotonic() + self.timeout)
+            self._reader.connection.execute(f"pragma busy_timeout = {int(self.timeout * 1_000)}")
+            self._openings += 1
+        return self._reader
 
     def _close_reader(self) -> None:
         reader, self._reader = self._reader, None
@@ -131,7 +206,7 @@ class Database:
     # --- forks
 
     @property
-    def mutexes(self) -> Sequence[threading.Lock]:
+    def mutexes(self) -> Sequence[forks.Mutex]:
         return self._reading, self._writer.gate
 
     def before_fork(self) -> None:
@@ -140,135 +215,3 @@ class Database:
 
     def after_fork_in_child(self) -> None:
         self._writer.forget_others()
-
-
-class _Write:
-    """One caller's part of a group commit."""
-
-    __slots__ = ("deadline", "error", "is_done", "value", "work")
-
-    def __init__(self, work: Callable[[Connection], Any], deadline: float) -> None:
-        self.work = work
-        self.deadline = deadline
-        self.is_done = False
-        self.value: Any = None
-        self.error: Exception | None = None
-
-    def fail(self, error: Exception) -> None:
-        self.error = error
-        self.is_done = True
-
-
-class WritingPoint:
-    """Commits what all threads of the process want written, together: whoever gets the gate writes for all."""
-
-    def __init__(self, database: Database) -> None:
-        self.gate = threading.Lock()
-        self._database = database
-        self._connection: Connection | None = None
-        self._checkpoints = Checkpoints(database.path, database.connect)
-        # What is not done yet, oldest first; only who has the gate takes from it.
-        self._pending: deque[_Write] = deque()
-
-    def run(self, work: Callable[[Connection], T]) -> T:
-        write = _Write(work, time.monotonic() + self._database.timeout)
-        try:
-            self._pending.append(write)
-            with self.gate:
-                while not write.is_done:
-                    self._lead()
-        finally:
-            # Interrupted (Ctrl-C): nobody shall write later what its caller has given up.
-            write.is_done = True
-        if write.error is not None:
-            raise write.error
-        return cast(T, write.value)
-
-    def close(self) -> None:
-        with self.gate:
-            self.let_go()
-
-    def let_go(self) -> None:
-        """Close the connection; the next write opens it again. The caller has the gate."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-        self._checkpoints.close()
-
-    def forget_others(self) -> None:
-        """Forget what the threads of the parent process are about to write."""
-        self._pending.clear()
-
-    def _lead(self) -> None:
-        try:
-            self._commit([write for write in self._pending.copy() if not write.is_done])
-        finally:
-            while self._pending and self._pending[0].is_done:
-                self._pending.popleft()
-        if self._connection is not None:
-            self._checkpoints.after_commit(self._connection)
-
-    def _commit(self, batch: list[_Write]) -> None:
-        try:
-            self._transact(batch)
-        except FAILURES as error:
-            told = translate(error, self._database.path, self._database.timeout)
-            told.__cause__ = error
-            self._fail(batch, told)
-        except Exception as error:  # noqa: BLE001  (each caller gets its own error)
-            self._fail(batch, error)
-
-    def _fail(self, batch: list[_Write], error: Exception) -> None:
-        if isinstance(error, StoreBusy):
-            # Who came later waits on.
-            now = time.monotonic()
-            for write in batch:
-                if write.deadline <= now:
-                    write.fail(copy(error))
-        elif len(batch) == 1:
-            batch[0].fail(error)
-        else:
-            for write in batch:
-                self._commit([write])
-
-    def _transact(self, batch: list[_Write]) -> None:
-        """Write and commit all of *batch*; where this raises, nothing of it is stored."""
-        deadline = min(write.deadline for write in batch)
-        connection = self._ready(deadline)
-        is_written = False
-        try:
-            patiently(lambda: connection.execute("begin immediate"), deadline)
-            for write in batch:
-                write.value = write.work(connection)
-            is_written = True
-            # Where there is no write-ahead log, a reader can be in the way.
-            patiently(lambda: connection.execute("commit"), deadline)
-            _finish(batch)
-        except BaseException as error:
-            if is_written and not connection.in_transaction and not isinstance(error, FAILURES):
-                # Interrupted (Ctrl-C), but the commit was through.
-                _finish(batch)
-            self._roll_back(connection)
-            raise
-
-    def _ready(self, deadline: float) -> Connection:
-        if self._connection is not None:
-            # An interruption at the wrong moment can have left a transaction open.
-            self._roll_back(self._connection)
-        if self._connection is None:
-            self._connection = self._database.open_store(deadline)
-            self._connection.text_factory = opening.LENIENT
-        return self._connection
-
-    def _roll_back(self, connection: Connection) -> None:
-        try:
-            if connection.in_transaction:
-                connection.execute("rollback")
-        except sqlite3.Error:
-            # Closing it rolls back as well.
-            self.let_go()
-
-
-def _finish(batch: list[_Write]) -> None:
-    for write in batch:
-        write.is_done = True

@@ -45,7 +45,7 @@ class Doorbell(Wake):
         self._folder = folder
         self._neighbours = Neighbours(folder)
         self._own: Bell | None = None
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         forks.watch(self)
 
     @property
@@ -72,7 +72,7 @@ class Doorbell(Wake):
 
     def jobs_added(self) -> None:
         if not self._ring_free():
-            super().jobs_added()
+            self._ring_all()
             self._neighbours.ring_for_jobs(self._own)
 
     def jobs_left(self) -> None:
@@ -106,12 +106,12 @@ class Doorbell(Wake):
         if message == _JOBS:
             super().jobs_added()
         else:
-            super().jobs_ended(message.decode("ascii", errors="replace").split())
+            super().jobs_ended(message.decode("utf-8", "surrogateescape").split())
 
     # --- forks: the bell and those who rest stay with the parent
 
     @property
-    def mutexes(self) -> Sequence[threading.Lock]:
+    def mutexes(self) -> Sequence[forks.Mutex]:
         return self._mutex, self._opening, self._neighbours.mutex
 
     def before_fork(self) -> None:
@@ -144,12 +144,13 @@ class Bell:
         try:
             self._bind()
             self._asks = _map(self._folder / f"{self.name}.asks", os.O_RDWR | os.O_CREAT)
+            self.is_heard = True
             threading.Thread(target=self._listen, name="taskmill-doorbell", daemon=True).start()
         except (OSError, RuntimeError):
+            self.is_heard = False
             self._socket.close()
             _remove(self._folder, self.name)
             raise
-        self.is_heard = True
         # A program that ends without closing its Mill.
         atexit.register(self.close)
 
@@ -187,7 +188,8 @@ class Bell:
 
     def _listen(self) -> None:
         with self._socket:
-            while message := self._socket.recv(_LARGEST):
+            # Anybody of this user may send an empty one; after the end it is the sign to leave.
+            while (message := self._socket.recv(_LARGEST)) or self.is_heard:
                 self._hear(message)
 
 
@@ -196,10 +198,11 @@ class Neighbours:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._place = str(folder)
         self._asks: dict[str, mmap.mmap] = {}
         self._seen: tuple[int, float] = (0, 0.0)
         self._socket: socket.socket | None = None
-        self.mutex = threading.Lock()
+        self.mutex = threading.RLock()
 
     def ring_for_jobs(self, own: Bell | None) -> None:
         """Ring one that has room for any job, so that a single job does not wake them all; else all with some room."""
@@ -219,7 +222,7 @@ class Neighbours:
             for name in self._asking(_WAITS, own):
                 ids = iter(job_ids)
                 while some := " ".join(itertools.islice(ids, _IDS)):
-                    self._send(name, some.encode("ascii"))
+                    self._send(name, some.encode("utf-8", "surrogateescape"))
 
     def forget(self) -> None:
         with self.mutex:
@@ -230,14 +233,20 @@ class Neighbours:
                 self._socket = None
 
     def _asking(self, what: int, own: Bell | None) -> list[str]:
-        with suppress(OSError):
+        try:
             self._scan()
+        except OSError:
+            # There is no folder before the first who waits makes one.
+            self._asks.clear()
+        if not self._asks:
+            return []
         own_name = own.name if own is not None else ""
         return [name for name, asks in self._asks.items() if asks[what] and name != own_name]
 
     def _scan(self) -> None:
+        # Not Path.stat(): this is on the way of every enqueue.
+        stamp = os.stat(self._place).st_mtime_ns  # noqa: PTH116
         now = time.monotonic()
-        stamp = self._folder.stat().st_mtime_ns
         if stamp == self._seen[0] and now - self._seen[1] < _SCAN_AGAIN:
             return
         names = {file.name.removesuffix(".asks") for file in self._folder.glob("*.asks")}

@@ -1,4 +1,4 @@
-"""Refuse file systems on which SQLite's write-ahead log loses data."""
+"""What is asked of the file system: that SQLite's write-ahead log is safe on it, and that something is on the disk."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from taskmill.errors import UnsafeFileSystem
 
 logger = logging.getLogger("taskmill.storage")
 
+MOUNTS = Path("/proc/self/mountinfo")
+
 # WAL needs memory shared between all processes that have the file open (sqlite.org/wal.html, "all processes using
 # a database must be on the same host computer").
-_NETWORK = frozenset(
+NETWORK = frozenset(
     [
         *("9p", "afs", "beegfs", "ceph", "cifs", "davfs", "gfs2", "gpfs", "lustre", "ncpfs", "nfs", "nfs4"),
         *("ocfs2", "smb3", "smbfs", "virtiofs"),
         *("fuse.glusterfs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"),
     ]
 )
-_LOCAL = frozenset(
+LOCAL = frozenset(
     [
         *(
             "aufs",
@@ -46,16 +48,16 @@ _LOCAL = frozenset(
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
-def check(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+def check(path: Path, mounts: Path = MOUNTS) -> None:
     """Raise UnsafeFileSystem if *path* lies on a network file system; warn if on one that is not known."""
-    kind = _kind(path, mounts)
-    if kind in _NETWORK:
+    kind = kind_of(path, mounts)
+    if kind in NETWORK:
         raise UnsafeFileSystem(str(path), kind)
-    if kind and kind not in _LOCAL:
+    if kind and kind not in LOCAL:
         logger.warning("%s lies on a %s file system, on which taskmill was never tried", path, kind)
 
 
-def _kind(path: Path, mounts: Path) -> str:
+def kind_of(path: Path, mounts: Path = MOUNTS) -> str:
     """The type of the file system that holds *path*; "" where the system does not tell."""
     try:
         lines = os.fsdecode(mounts.read_bytes()).split("\n")
@@ -74,3 +76,12 @@ def _kind(path: Path, mounts: Path) -> str:
 
 def _character(escape: re.Match[str]) -> str:
     return chr(int(escape[1], 8))
+
+
+def sync(place: Path) -> None:
+    """Have what was written to a file, or the names in a folder, on the disk."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -17,11 +17,23 @@ from weakref import WeakSet
 _PATIENCE = 30.0
 
 
+class Mutex(Protocol):
+    """A lock of `threading`, of either kind."""
+
+    def acquire(self, blocking: bool = ..., timeout: float = ...) -> bool:  # noqa: FBT001  (as threading has it)
+        """Take it; False on timeout."""
+        ...
+
+    def release(self) -> None:
+        """Let it go."""
+        ...
+
+
 class Forkable(Protocol):
     """What is told of forks."""
 
     @property
-    def mutexes(self) -> Sequence[threading.Lock]:
+    def mutexes(self) -> Sequence[Mutex]:
         """Held during the fork, taken in this order."""
         ...
 
@@ -39,7 +51,7 @@ class _Forks:
         self._mutex = threading.Lock()
         self._watched: WeakSet[Forkable] = WeakSet()
         self._told: list[Forkable] = []
-        self._held: list[threading.Lock] = []
+        self._held: list[Mutex] = []
 
     def watch(self, user: Forkable) -> None:
         with self._mutex:

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import Any
 
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import Attempt, ErrorInfo, Job, State
+from taskmill._core.job import ErrorInfo, State
+from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
 from taskmill._storage.clock import Clock
 from taskmill._storage.sql import Queries
@@ -30,7 +31,11 @@ class SqliteInspection(Inspection):
         return None
 
     def job(self, job_id: str) -> Job | None:
-        return next(iter(self._jobs(SQL.job, {"job_id": job_id}, with_attempts=True)), None)
+        return self._job(job_id=job_id)
+
+    def _job(self, *, number: int | None = None, job_id: str | None = None) -> Job | None:
+        wanted = {"id": number, "job_id": job_id}
+        return next(iter(self._jobs(SQL.job, wanted, with_attempts=True)), None)
 
     def find(
         self,
@@ -52,18 +57,23 @@ class SqliteInspection(Inspection):
 
     def recent(self, limit: int) -> Sequence[Job]:
         wanted = {"limit": limit}
-        ids: dict[str, None] = {}
+        # By the numbers of their rows: a damaged id is one that cannot be asked for.
+        numbers: dict[int, None] = {}
         for query in (SQL.recently_enqueued, SQL.recently_tried, SQL.recently_claimed):
-            ids.update((job_id, None) for [job_id] in self._rows(query, wanted))
+            numbers.update((number, None) for [number] in self._rows(query, wanted))
         for [kept_for] in self._rows(SQL.lifetimes):
             ended = self._rows(SQL.recently_ended, {"limit": limit, "kept_for": kept_for})
-            ids.update((job_id, None) for [job_id] in ended)
-        found = (self.job(job_id) for job_id in ids)
+            numbers.update((number, None) for [number] in ended)
+        found = (self._job(number=number) for number in numbers)
         return [job for job in found if job is not None]
 
     def queues(self) -> Sequence[QueueCount]:
         rows = self._rows(SQL.queues, {"now": self._clock.wall()})
         return [_queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def has_suspects(self, queues: Collection[str] | None) -> bool:
+        wanted = {"queues": None if queues is None else json.dumps(sorted(queues)), "now": self._clock.wall()}
+        return bool(self._rows(SQL.has_suspects, wanted))
 
     def sessions(self) -> Sequence[SessionState]:
         return [
@@ -72,10 +82,11 @@ class SqliteInspection(Inspection):
                 host=host,
                 pid=pid,
                 kind=kind,
+                parent=parent,
                 started_at=to_datetime(started_at),
                 running=running,
             )
-            for session, host, pid, kind, started_at, running in self._rows(SQL.sessions)
+            for session, host, pid, kind, parent, started_at, running in self._rows(SQL.sessions)
         ]
 
     def _rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -91,7 +102,7 @@ class SqliteInspection(Inspection):
         return self._database.snapshot(work)
 
     def _attempts(self, connection: Connection, row: sqlite3.Row) -> tuple[Attempt, ...]:
-        attempts = connection.execute(SQL.attempts, {"job_id": row["job_id"]}).fetchall()
+        attempts = connection.execute(SQL.attempts, {"job": row["id"]}).fetchall()
         return tuple(
             Attempt(
                 number=number,
@@ -119,7 +130,7 @@ def _job(row: sqlite3.Row, attempts: tuple[Attempt, ...]) -> Job:
         job_id=row["job_id"],
         task=row["task"],
         queue=row["queue"],
-        executor=row["executor"],
+        executor=row["own_executor"] or row["executor"],
         priority=row["priority"],
         state=State(row["state"]),
         reason=row["reason"],
@@ -128,6 +139,9 @@ def _job(row: sqlite3.Row, attempts: tuple[Attempt, ...]) -> Job:
         fence=row["fence"],
         session=row["session"],
         rescues=row["rescues"],
+        crashes=row["crashes"],
+        is_suspect=row["executor"] == "alone",
+        is_handed_on=row["own_executor"] is not None and row["executor"] != "alone",
         enqueued_at=to_datetime(row["enqueued_at"]),
         run_at=to_datetime(row["run_at"]),
         claimed_at=_moment(row["claimed_at"]),
@@ -143,7 +157,8 @@ def _job(row: sqlite3.Row, attempts: tuple[Attempt, ...]) -> Job:
         pipeline=row["pipeline"],
         step=row["step"],
         cancel_requested=bool(row["cancel_requested"]),
-        args=row["long_args"] if row["args"] is None else row["args"],
+        # Of a damaged row they may be nowhere.
+        args=row["args"] if row["args"] is not None else row["long_args"] or "",
         result=row["long_result"] if row["result"] is None else row["result"],
         error=_error(row["error"]),
         attempts=attempts,

@@ -7,7 +7,7 @@ from taskmill_job j where job_id = :job_id;
 select j.*,
     (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
     (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
-from taskmill_job j where j.job_id = :job_id;
+from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job where job_id = :job_id));
 
 -- name: find
 select j.*,
@@ -30,17 +30,17 @@ order by step limit :limit;
 
 -- name: attempts
 select number, outcome, started_at, ended_at, error, session from taskmill_attempt
-where job = (select id from taskmill_job where job_id = :job_id) order by id;
+where job = :job order by id;
 
 -- name: recently_enqueued
-select job_id from taskmill_job order by id desc limit :limit;
+select id from taskmill_job order by id desc limit :limit;
 
 -- name: recently_tried
-select job_id from taskmill_job
+select id from taskmill_job
 where id in (select job from taskmill_attempt order by id desc limit :limit);
 
 -- name: recently_claimed
-select job_id from taskmill_job where state = 'running' order by claimed_at desc limit :limit;
+select id from taskmill_job where state = 'running' order by claimed_at desc limit :limit;
 
 -- name: lifetimes
 with recursive lifetime (kept_for) as (
@@ -52,7 +52,7 @@ with recursive lifetime (kept_for) as (
 select kept_for from lifetime where kept_for is not null;
 
 -- name: recently_ended
-select job_id from taskmill_job
+select id from taskmill_job
 where ended_at is not null and kept_for = :kept_for order by ended_at desc limit :limit;
 
 -- name: queues
@@ -61,7 +61,21 @@ select queue, state, count(*), sum(
 )
 from taskmill_job group by queue, state order by queue;
 
+-- name: has_suspects
+-- By the queues that hold queued jobs, each found by one look into the index of claims.
+with recursive name (queue) as (
+    select min(queue) from taskmill_job where state = 'queued' and waits_for is null
+    union all
+    select (select min(queue) from taskmill_job where state = 'queued' and waits_for is null and queue > name.queue)
+    from name where queue is not null
+)
+select 1 from name cross join taskmill_job j
+where j.state = 'queued' and j.waits_for is null and j.queue = name.queue and j.executor = 'alone'
+and j.run_at <= :now and (j.expires_at is null or j.expires_at > :now)
+and (:queues is null or j.queue in (select value from json_each(:queues)))
+limit 1;
+
 -- name: sessions
-select id, host, pid, kind, started_at,
+select id, host, pid, kind, parent, started_at,
     (select count(*) from taskmill_job where state = 'running' and session = s.id)
 from taskmill_session s order by id;

@@ -17,11 +17,16 @@ select job_id from taskmill_job where job_id = :job_id
 union all select job_id from taskmill_job where task = :task and key = :key;
 
 -- name: settle_plain
+-- Many that touch no other row: by the job's number, a text of started_at (16 digits, or - for never), fence (10 digits),
+-- job_id and result.
 -- session and fence are the guard: a worker that lost its job changes no row. job_id, because a deleted job's id may be
--- another one's by now.
+-- another one's by now. (With + the jobs are found by their numbers, and not by session.)
 update taskmill_job
-set state = 'succeeded', result = ?, started_at = ?, ended_at = ?, kept_for = result_ttl, claim = null
-where id = ? and job_id = ? and session = ? and fence = ? and state = 'running';
+set state = 'succeeded', started_at = nullif(substr(s.value, 1, 16), '----------------'),
+    result = substr(s.value, 27 + length(job_id)), ended_at = :now, kept_for = result_ttl, claim = null
+from json_each(:settlements) s
+where taskmill_job.id = s.key and job_id = substr(s.value, 27, length(job_id))
+and +session = :session and fence = substr(s.value, 17, 10) and +state = 'running';
 
 -- name: held
 -- session and fence are the guard, as in settle_plain.
@@ -37,13 +42,24 @@ and (fence > :fence or (fence = :fence and state <> 'running'));
 -- name: settle_queued
 update taskmill_job
 set state = 'queued', attempt = attempt - :handed_back, run_at = coalesce(:run_at, run_at), claim = null,
-    claimed_at = iif(:handed_back, null, claimed_at), started_at = iif(:handed_back, null, :started_at)
+    claimed_at = iif(:handed_back, null, claimed_at), started_at = iif(:handed_back, null, :started_at),
+    crashes = crashes + :crashes,
+    executor = case
+        when :acquits then coalesce(own_executor, executor)
+        when :hand_on and executor <> 'alone' then 'elsewhere:' || task
+        else executor
+    end,
+    own_executor = case
+        when :acquits then null
+        when :hand_on then coalesce(own_executor, executor)
+        else own_executor
+    end
 where id = :id;
 
 -- name: settle_final
 update taskmill_job
 set state = :state, result = :result, error = :error, reason = :reason, started_at = :started_at, claim = null,
-    ended_at = :now, kept_for = iif(:state = 'failed', max(result_ttl, :failed_ttl), result_ttl)
+    crashes = crashes + :crashes, ended_at = :now, kept_for = iif(:state = 'failed', max(result_ttl, :failed_ttl), result_ttl)
 where id = :id;
 
 -- name: insert_result
@@ -98,23 +114,35 @@ select 1 from taskmill_session where id = :session;
 -- name: is_claimed
 select 1 from taskmill_job where state = 'running' and session = :session and claim = :claim;
 
--- name: queue_names
+-- name: lanes
+-- Skip-scans: jump from queue to queue (unless :queues says which), from executor to executor and from priority to
+-- priority, instead of reading the jobs in between.
 with recursive name (queue) as (
-    select min(queue) from taskmill_job where state = 'queued' and waits_for is null
+    select min(queue) from taskmill_job where state = 'queued' and waits_for is null and :queues is null
     union all
     select (select min(queue) from taskmill_job where state = 'queued' and waits_for is null and queue > name.queue)
     from name where queue is not null
-)
-select queue from name where queue is not null;
-
--- name: lanes
--- A skip-scan: jumps from priority to priority instead of reading the jobs in between.
-with recursive lane (queue, executor, priority) as (
-    select q.value, e.value, (
-        select max(priority) from taskmill_job
-        where state = 'queued' and waits_for is null and queue = q.value and executor = e.value
+),
+kind (queue, executor) as (
+    select q.value, (
+        select min(executor) from taskmill_job where state = 'queued' and waits_for is null and queue = q.value
     )
-    from json_each(:queues) q, json_each(:executors) e
+    from (
+        select value from json_each(:queues) union all select queue from name where queue is not null
+    ) q
+    union all
+    select queue, (
+        select min(executor) from taskmill_job j
+        where j.state = 'queued' and j.waits_for is null and j.queue = kind.queue and j.executor > kind.executor
+    )
+    from kind where executor is not null
+),
+lane (queue, executor, priority) as (
+    select queue, executor, (
+        select max(priority) from taskmill_job j
+        where j.state = 'queued' and j.waits_for is null and j.queue = kind.queue and j.executor = kind.executor
+    )
+    from kind where executor is not null
     union all
     select queue, executor, (
         select max(priority) from taskmill_job j
@@ -127,32 +155,33 @@ select queue, executor, priority, (
     select min(run_at) from taskmill_job j
     where j.state = 'queued' and j.waits_for is null
     and j.queue = lane.queue and j.executor = lane.executor and j.priority = lane.priority
-) as first_run_at
-from lane where priority is not null order by priority desc;
-
--- name: has_locked
-select 1 from taskmill_job
-where state = 'queued' and waits_for is null and lock is not null
-and queue = :queue and executor = :executor and priority = :priority and run_at <= :now;
+), exists (
+    select 1 from taskmill_job j
+    where j.state = 'queued' and j.waits_for is null and j.lock is not null
+    and j.queue = lane.queue and j.executor = lane.executor and j.priority = lane.priority
+)
+from lane where priority is not null;
 
 -- name: claim
+-- One with a lock that came in since the lane was looked at is left to the next turn.
 update taskmill_job
 set state = 'running', session = :session, claim = :claim, fence = fence + 1, attempt = attempt + 1,
     claimed_at = :now, started_at = null
 where id in (
     select id from taskmill_job
-    where state = 'queued' and waits_for is null
+    where state = 'queued' and waits_for is null and lock is null
     and queue = :queue and executor = :executor and priority = :priority and run_at <= :now
     order by run_at, id limit :want
 );
 
 -- name: candidates_across
 -- The first of each lane, then the first of all: no lane is read further than needed.
-select j.id, j.lock from json_each(:queues) q cross join taskmill_job j
+select j.id, j.lock from json_each(:lanes) l cross join taskmill_job j
 where j.id in (
     select id from taskmill_job
     where state = 'queued' and waits_for is null
-    and queue = q.value and executor = :executor and priority = :priority and run_at <= :now
+    and queue = json_extract(l.value, '$[0]') and executor = json_extract(l.value, '$[1]')
+    and priority = :priority and run_at <= :now
     order by run_at, id limit :want
 )
 order by j.run_at, j.id limit :want;
@@ -170,16 +199,17 @@ set state = 'running', session = :session, claim = :claim, fence = fence + 1, at
 where id in (select value from json_each(:ids));
 
 -- name: claimed
--- Read after the commit, so that the write lock is not held while the rows become Python objects.
+-- Read after the commit, so that the write lock is not held while the rows become Python objects. Of the executor of one
+-- that was handed on, "elsewhere" without its task; all others are shorter than these nine characters.
 select
-    j.id, j.job_id, j.task, j.queue, j.executor, j.attempt, j.max_attempts, j.fence,
+    j.id, j.job_id, j.task, j.queue, substr(j.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
     j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested,
     coalesce(j.args, (select data from taskmill_payload where job = j.id and kind = 'args')),
     iif(j.step = 0, null, (
         select coalesce(b.result, (select data from taskmill_payload where job = b.id and kind = 'result'))
         from taskmill_job b where b.pipeline = j.pipeline and b.step = j.step - 1
     )),
-    j.headers
+    j.headers, j.crashes
 from taskmill_job j
 where j.state = 'running' and j.session = :session and j.claim = :claim
 order by j.priority desc, j.run_at, j.id;
@@ -198,6 +228,15 @@ set state = 'queued', attempt = attempt - 1, rescues = rescues + :rescued, sessi
     claimed_at = null, started_at = null
 where id = :id;
 
+-- name: ran
+select id, job_id, task, queue, executor, attempt, max_attempts, fence, 0, '', null, headers, crashes,
+    claimed_at, cancel_requested
+from taskmill_job where id = :id and fence = :fence and session = :session and state = 'running';
+
+-- name: suspect
+update taskmill_job set own_executor = coalesce(own_executor, executor), executor = 'alone'
+where id = :id and fence = :fence and session = :session and state = 'running';
+
 -- name: cancel_one
 update taskmill_job
 set state = 'cancelled', reason = :reason, ended_at = :now, kept_for = result_ttl, waits_for = null,
@@ -213,6 +252,9 @@ select id, state, session, lock, pipeline, step from taskmill_job where job_id =
 -- name: request_cancel
 update taskmill_job set cancel_requested = 1 where id = :id;
 
+-- name: unwanted
+select job_id, fence from taskmill_job where state = 'running' and session = :session and cancel_requested;
+
 -- name: last_step
 select state, pipeline, step from taskmill_job where job_id = :job_id;
 
@@ -227,7 +269,7 @@ select 1 from taskmill_job where pipeline = :pipeline and step = :step - 1 and s
 -- name: queue_again
 update taskmill_job
 set state = 'queued', run_at = :now, max_attempts = max(max_attempts, attempt + 1), ended_at = null, kept_for = null,
-    error = null, reason = null, result = null, cancel_requested = 0, expires_at = null
+    error = null, reason = null, result = null, cancel_requested = 0, expires_at = null, crashes = 0
 where job_id = :job_id;
 
 -- name: block_again

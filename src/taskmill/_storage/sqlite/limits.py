@@ -25,6 +25,7 @@ class SqliteLimits(LimitStore):
         self._sessions = sessions
 
     def acquire(self, name: str, session: int) -> int | None:
+        session = self._sessions.here(session)
         # Looked at before asking for the write lock: whoever waits for a lock asks often.
         holder = self._database.read(lambda connection: self._living_holder(connection, name))
         return (
@@ -46,6 +47,8 @@ class SqliteLimits(LimitStore):
         return int(taken[0][0]) if taken else None
 
     def release(self, name: str, session: int, token: int) -> bool:
+        session = self._sessions.here(session)
+
         def work(connection: Connection) -> Changes | None:
             owner = {"name": name, "session": session, "token": token}
             if not connection.execute(SQL.release, owner).rowcount:

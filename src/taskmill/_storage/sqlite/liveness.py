@@ -8,27 +8,36 @@ a task forked would keep a flock alive.
 from __future__ import annotations
 
 import fcntl
+import mmap
 import os
-import secrets
+import re
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from taskmill._storage.base import Slots
 from taskmill._storage.clock import Clock
 from taskmill._storage.sqlite import forks
 from taskmill.errors import StoreUnavailable
 
-_LEASE = struct.Struct("<q")
+# When it ends, and the same again with all bits turned: a damaged lease must not look like one that is over.
+_LEASE = struct.Struct("<qq")
+# A row can be damaged, and what it names is opened and removed.
+_NAME = re.compile(r"[0-9]+-[0-9a-f]+")
+# Behind the lease, slot by slot: ref and fence of the claim that runs there; 0 where nothing does.
+_SLOT = struct.Struct("<qq")
 
 
 class Session(NamedTuple):
     """What the database knows of a session; `file` is the name of its files without the suffix."""
 
     session: int
+    parent: int | None
     process: str
     boot: str
     lease: int
@@ -44,19 +53,38 @@ class Liveness:
 
     def __init__(self, database: Path, clock: Clock) -> None:
         self._folder = database.with_name(database.name + "-sessions")
+        self._place = f"{self._folder}{os.sep}"
         self._clock = clock
         # A descriptor must not be closed while another thread writes to it: its number may be another file's by then.
         self._mutex = threading.Lock()
         self._held: dict[str, _Held] = {}
+        self._slots: dict[str, FileSlots] = {}
         self._missing_since: dict[str, int] = {}
         forks.watch(self)
 
     def begin(self, lease: int) -> str:
         """Begin to be alive; the name of the files that show it, which nobody else ever uses."""
-        name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        # Not by secrets, whose hashlib brings OpenSSL: 4 MB and 4 ms for each process.
+        name = f"{os.getpid()}-{os.urandom(6).hex()}"
         with self._mutex, self._trouble_told():
             self._held[name] = self._make(name, lease)
         return name
+
+    def slots(self, name: str, count: int) -> Slots:
+        """The slots of a session that began here, in the file that holds its lease."""
+        with self._mutex, self._trouble_told():
+            slots = self._slots[name] = FileSlots(self._held[name].leased, count)
+            return slots
+
+    def running(self, name: str) -> Collection[tuple[int, int]]:
+        """What the slots of any session name; nothing if its file is gone."""
+        with self._trouble_told():
+            try:
+                slots = self._lease_file(name).read_bytes()[_LEASE.size :]
+            except FileNotFoundError:
+                return []
+        whole = slots[: len(slots) // _SLOT.size * _SLOT.size]
+        return [(ref, fence) for ref, fence in _SLOT.iter_unpack(whole) if ref]
 
     def renew(self, name: str) -> bool:
         """Push the lease out; False where a file is gone, so that only the database can tell."""
@@ -67,13 +95,28 @@ class Liveness:
             held.renew(self._clock.monotonic())
             return True
 
+    def renew_for(self, session: Session) -> bool:
+        """Push out the lease of a session of another process; False where its file is gone."""
+        with self._trouble_told():
+            try:
+                descriptor = os.open(self._lease_file(session.file), os.O_WRONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False
+            try:
+                os.pwrite(descriptor, _lease_until(self._clock.monotonic() + session.lease), 0)
+            finally:
+                os.close(descriptor)
+            return True
+
     def restore(self, name: str) -> bool:
         """Make the files of a living session anew after somebody removed them; False if it is not ours."""
         with self._mutex, self._trouble_told():
             held = self._held.get(name)
             if held is None:
                 return False
-            self._held[name] = self._make(name, held.lease)
+            fresh = self._held[name] = self._make(name, held.lease)
+            if name in self._slots:
+                self._slots[name].move(fresh.leased)
             held.close()
             return True
 
@@ -81,21 +124,26 @@ class Liveness:
         """Stop being alive, if it was this process; the files go."""
         with self._mutex:
             held = self._held.pop(name, None)
+            self._slots.pop(name, None)
             if held is not None:
                 held.close()
         self._missing_since.pop(name, None)
-        for file in (self._lock_file(name), self._lease_file(name)):
+        for file in (self._lock_file, self._lease_file):
             with suppress(OSError):
-                file.unlink()
+                file(name).unlink()
 
-    def is_dead(self, session: Session) -> bool:
-        """Whether the session's process is gone for certain or its lease has run out."""
+    def is_dead(self, session: Session, *, is_watched: bool = False) -> bool:
+        """Whether the session's process is gone for certain or its lease has run out.
+
+        Where it *is_watched* the lease alone counts: that the process is gone, its watcher knows first.
+        """
         if session.boot != boot_id():
             return True
         with self._trouble_told():
             try:
                 lease = self._until(session.file)
-                if session.process != process_identity() and _is_unlocked(self._lock_file(session.file)):
+                is_other = session.process != process_identity()
+                if is_other and not is_watched and _is_unlocked(self._lock_file(session.file)):
                     return True
             except FileNotFoundError:
                 return self._is_missing_long(session)
@@ -105,12 +153,28 @@ class Liveness:
         self._missing_since.pop(session.file, None)
         return lease < self._clock.monotonic()
 
+    def is_gone(self, session: Session) -> bool:
+        """Whether the process of the session has ended for certain."""
+        if session.boot != boot_id():
+            return True
+        with suppress(OSError):
+            if session.process != process_identity() and _is_unlocked(self._lock_file(session.file)):
+                return True
+        return _has_ended(session.process)
+
     def _until(self, name: str) -> int:
-        """When the lease ends; an emptied file is as good as none."""
-        lease = self._lease_file(name).read_bytes()
-        if len(lease) != _LEASE.size:
-            raise FileNotFoundError(name)
-        return int(_LEASE.unpack(lease)[0])
+        """When the lease ends; an emptied or damaged file is as good as none."""
+        # Not Path.read_bytes(): every worker asks this of every session four times a second.
+        descriptor = os.open(self._path(name, "lease"), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            lease = os.pread(descriptor, _LEASE.size, 0)
+        finally:
+            os.close(descriptor)
+        if len(lease) == _LEASE.size:
+            until, turned = _LEASE.unpack(lease)
+            if turned == ~until:
+                return int(until)
+        raise FileNotFoundError(name)
 
     def _is_missing_long(self, session: Session) -> bool:
         """Whether a living process would have made the files anew by now, when it renewed its lease."""
@@ -120,7 +184,7 @@ class Liveness:
 
     def _make(self, name: str, lease: int) -> _Held:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        until = _LEASE.pack(self._clock.monotonic() + lease)
+        until = _lease_until(self._clock.monotonic() + lease)
         leased = _place(self._lease_file(name), lambda descriptor: os.pwrite(descriptor, until, 0))
         try:
             locked = _place(self._lock_file(name), _lock)
@@ -130,10 +194,16 @@ class Liveness:
         return _Held(locked, leased, lease)
 
     def _lock_file(self, name: str) -> Path:
-        return self._folder / f"{name}.lock"
+        return Path(self._path(name, "lock"))
 
     def _lease_file(self, name: str) -> Path:
-        return self._folder / f"{name}.lease"
+        return Path(self._path(name, "lease"))
+
+    def _path(self, name: str, suffix: str) -> str:
+        """Where that file of a session is; FileNotFoundError for a name that `begin` never made."""
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError(name)
+        return f"{self._place}{name}.{suffix}"
 
     @contextmanager
     def _trouble_told(self) -> Iterator[None]:
@@ -148,7 +218,7 @@ class Liveness:
     # --- forks: the sessions stay with the parent
 
     @property
-    def mutexes(self) -> Sequence[threading.Lock]:
+    def mutexes(self) -> Sequence[forks.Mutex]:
         return (self._mutex,)
 
     def before_fork(self) -> None:
@@ -157,6 +227,31 @@ class Liveness:
     def after_fork_in_child(self) -> None:
         while self._held:
             self._held.popitem()[1].close()
+
+
+class FileSlots(Slots):
+    """Written into mapped memory, which the kernel keeps when the process is killed."""
+
+    def __init__(self, descriptor: int, count: int) -> None:
+        self._size = _LEASE.size + count * _SLOT.size
+        self._memory = self._map(descriptor)
+
+    def _map(self, descriptor: int) -> mmap.mmap:
+        # Touching a page for which the disk has no room would kill the process.
+        os.posix_fallocate(descriptor, 0, self._size)
+        return mmap.mmap(descriptor, self._size)
+
+    def move(self, descriptor: int) -> None:
+        """Go on in another file."""
+        fresh = self._map(descriptor)
+        fresh[_LEASE.size :] = self._memory[_LEASE.size :]
+        self._memory = fresh
+
+    def note(self, slot: int, ref: int, fence: int) -> None:
+        _SLOT.pack_into(self._memory, _LEASE.size + slot * _SLOT.size, ref, fence)
+
+    def clear(self, slot: int) -> None:
+        _SLOT.pack_into(self._memory, _LEASE.size + slot * _SLOT.size, 0, 0)
 
 
 class _Held(NamedTuple):
@@ -170,7 +265,7 @@ class _Held(NamedTuple):
         return all(os.fstat(descriptor).st_nlink > 0 for descriptor in (self.locked, self.leased))
 
     def renew(self, now: int) -> None:
-        os.pwrite(self.leased, _LEASE.pack(now + self.lease), 0)
+        os.pwrite(self.leased, _lease_until(now + self.lease), 0)
         # Taken anew, should somebody in this process have opened and closed the file. One who looks at it can be in the
         # way for a moment.
         with suppress(BlockingIOError):
@@ -179,6 +274,10 @@ class _Held(NamedTuple):
     def close(self) -> None:
         os.close(self.locked)
         os.close(self.leased)
+
+
+def _lease_until(instant: int) -> bytes:
+    return _LEASE.pack(instant, ~instant)
 
 
 def _place(file: Path, prepare: Callable[[int], object]) -> int:
@@ -215,6 +314,7 @@ def host_name() -> str:
     return socket.gethostname()
 
 
+@cache
 def boot_id() -> str:
     """A name of this boot of the machine: leases of another one are void."""
     try:
@@ -225,10 +325,16 @@ def boot_id() -> str:
 
 def process_identity() -> str:
     """A name of this process that no other process of this boot had, in whatever container."""
-    return _identity(os.getpid())
+    return _own_identity(os.getpid())
 
 
-def _identity(pid: int) -> str:
+@lru_cache(maxsize=1)
+def _own_identity(pid: int) -> str:
+    # Asked for anew after a fork.
+    return identity_of(pid)
+
+
+def identity_of(pid: int) -> str:
     """Number, start and container, where the system tells; the container is this process's own."""
     try:
         started = (
@@ -247,10 +353,12 @@ def _has_ended(process: str) -> bool:
     pid, _, rest = process.partition(":")
     if rest.partition(":")[2] != process_identity().partition(":")[2].partition(":")[2]:
         return False
+    if not pid.isdecimal():
+        return False
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    return _identity(int(pid)) not in (pid, process)
+    return identity_of(int(pid)) not in (pid, process)

@@ -31,9 +31,10 @@ class SqliteSchedules(ScheduleStore):
 
         return self._database.write(work)
 
-    def fire(self, name: str, *, slot: int, fire: NewJob | None, skipped: int) -> bool:
+    def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         step = {
             "name": name,
+            "after": after,
             "slot": slot,
             "fired": int(fire is not None),
             "skipped": skipped,

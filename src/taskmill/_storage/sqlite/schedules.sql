@@ -13,7 +13,7 @@ select name, task, spec, last_slot, fired, skipped, last_job from taskmill_sched
 select name, task, spec, last_slot, fired, skipped, last_job from taskmill_schedule order by name;
 
 -- name: advance
--- Each slot once: whoever comes second finds it not later than last_slot.
+-- Each slot once: whoever comes second, or knows too little, finds another last_slot.
 update taskmill_schedule
 set last_slot = :slot, fired = fired + :fired, skipped = skipped + :skipped, last_job = coalesce(:job_id, last_job)
-where name = :name and last_slot < :slot;
+where name = :name and last_slot = :after and last_slot < :slot;

@@ -1,12 +1,12 @@
 -- name: open
-insert into taskmill_session (kind, host, pid, process, boot, lease, file, started_at)
-values (:kind, :host, :pid, :process, :boot, :lease, :file, :started_at);
+insert into taskmill_session (kind, parent, host, pid, process, boot, lease, file, started_at, serves)
+values (:kind, :parent, :host, :pid, :process, :boot, :lease, :file, :started_at, :serves);
 
 -- name: known
-select id, process, boot, lease, file from taskmill_session;
+select id, parent, process, boot, lease, file from taskmill_session;
 
 -- name: one
-select id, process, boot, lease, file from taskmill_session where id = :session;
+select id, parent, process, boot, lease, file from taskmill_session where id = :session;
 
 -- name: end
 delete from taskmill_session where id = :session;

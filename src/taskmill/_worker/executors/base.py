@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from taskmill._core.job import Claimed
 from taskmill._core.outcome import Outcome
+from taskmill._worker.slot import JobKey
 
 
 class Finished(NamedTuple):
@@ -26,7 +27,7 @@ class JobExecutor(Protocol):
     """Runs claimed jobs and reports each exactly once, from whatever thread.
 
     Until it is reported a job counts as load, so that it is never out of sight; the ring comes when it no longer
-    does, so that whoever is rung sees the free slot.
+    does, so that whoever is rung sees the free slot. Where another job waits for that slot, there is none, and no ring.
     """
 
     slots: int
@@ -41,6 +42,10 @@ class JobExecutor(Protocol):
 
     def withdraw(self) -> Sequence[Claimed]:
         """Give back the jobs that have not started; they will not be reported."""
+        ...
+
+    def cancel(self, key: JobKey) -> bool:
+        """Stop the job, if it runs here: whether it does. It is reported as soon as it has stopped."""
         ...
 
     def interrupt(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from taskmill._core.event import Notice
 from taskmill._core.instant import SECOND
+from taskmill._core.wording import counted
 from taskmill._storage.base import JobStore
 
 logger = logging.getLogger("taskmill.worker")
@@ -27,13 +28,13 @@ class Rescue:
         jobs: JobStore,
         tell: Callable[[Sequence[Notice]], None],
         lease: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._jobs = jobs
         self._tell = tell
         self._lease = lease / SECOND
-        self._clock = clock
-        self._due = clock()
+        self._clock = clock or time.monotonic
+        self._due = self._clock()
 
     def tick(self) -> float:
         now = self._clock()
@@ -47,5 +48,5 @@ class Rescue:
     def _rescue(self) -> None:
         notices = self._jobs.rescue()
         if notices:
-            logger.warning("took back %d jobs from workers that died", len(notices))
+            logger.warning("took back %s from workers that died", counted(len(notices), "job"))
             self._tell(notices)

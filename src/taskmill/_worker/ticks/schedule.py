@@ -35,8 +35,8 @@ class Schedule:
             # Missed by this worker; another one may have fired them.
             self._register(periodic)
             found = self._due(periodic, now)
-        if found.fire is not None or found.skipped:
-            self._fire(periodic, found)
+        if (found.fire is not None or found.skipped) and not self._fire(periodic, found):
+            return 0.0
         return LONGEST_REST if found.next_at is None else max(0.0, (found.next_at - now) / SECOND)
 
     def _register(self, periodic: Periodic) -> None:
@@ -48,14 +48,27 @@ class Schedule:
     def _due(self, periodic: Periodic, now: int) -> Due:
         return due(periodic.schedule, last_slot=self._last_slots[periodic.name], now=now)
 
-    def _fire(self, periodic: Periodic, found: Due) -> None:
-        job = None if found.fire is None else periodic.new_job()
+    def _fire(self, periodic: Periodic, found: Due) -> bool:
+        """Account for the slots that were found; False if another worker has accounted for some of them."""
+        job = None if found.fire is None else periodic.new_job(found.fire)
+        is_ours = self._app.storage.schedules.fire(
+            periodic.name,
+            after=self._last_slots[periodic.name],
+            slot=found.last_slot,
+            fire=job,
+            skipped=found.skipped,
+        )
+        if not is_ours:
+            self._look_again()
+            return False
+        self._last_slots[periodic.name] = found.last_slot
         if found.skipped:
             logger.warning("%s: %d slots were missed and are not made up for", periodic.name, found.skipped)
-        schedules = self._app.storage.schedules
-        is_ours = schedules.fire(periodic.name, slot=found.last_slot, fire=job, skipped=found.skipped)
-        # Whether this worker or another fired it: the slot is accounted for.
-        self._last_slots[periodic.name] = found.last_slot
-        if is_ours and job is not None:
+        if job is not None:
             with harmless():
                 self._app.tell_enqueued([job])
+        return True
+
+    def _look_again(self) -> None:
+        states = self._app.storage.schedules.list()
+        self._last_slots = {state.name: state.last_slot for state in states if state.name in self._last_slots}

@@ -1,3 +1,4 @@
+-- usable from: 1
 -- Times are integer microseconds since the epoch, durations integer microseconds.
 
 create table taskmill_meta (
@@ -6,17 +7,21 @@ create table taskmill_meta (
 ) strict, without rowid;
 
 -- One run of one process that may hold jobs or locks. Whether it lives is told by its session file beside the
--- database (liveness.py), not by this row. autoincrement: an id is never reused.
+-- database (liveness.py), not by this row; "parent" is the session of the process that watches it. autoincrement: an
+-- id is never reused.
 create table taskmill_session (
     id integer primary key autoincrement,
     kind text not null,
+    parent integer,
     host text not null,
     pid integer not null,
     process text not null,
     boot text not null,
     lease integer not null check (lease > 0),
     file text not null,
-    started_at integer not null
+    started_at integer not null,
+    -- For people: what it takes, as queues (null: all), executors and tasks; null where it runs no jobs.
+    serves text
 ) strict;
 
 -- The checks spell out what "in (...)" would say: SQLite builds a table of the list at every change of a row, which
@@ -31,7 +36,10 @@ create table taskmill_job (
         or state = 'blocked'
     ),
     queue text not null,
+    -- A suspect's is 'alone', so that who wants others does not claim it, and 'elsewhere:' with its task is that of one
+    -- which a worker handed on; own_executor is what it goes back to.
     executor text not null,
+    own_executor text,
     priority integer not null check (priority between -100 and 100),
     run_at integer not null,
     attempt integer not null default 0 check (attempt >= 0),
@@ -40,6 +48,7 @@ create table taskmill_job (
     session integer,
     claim integer,
     rescues integer not null default 0,
+    crashes integer not null default 0,
     cancel_requested integer not null default 0 check (cancel_requested in (0, 1)),
     task text not null,
     enqueued_at integer not null,
@@ -67,6 +76,7 @@ create table taskmill_job (
     check ((ended_at is null) = (kept_for is null)),
     check (state <> 'blocked' or step > 0),
     check (step = 0 or pipeline is not null),
+    check ((executor = 'alone' or executor = 'elsewhere:' || task) = (own_executor is not null)),
     check (waits_for is null or (state = 'queued' and waits_for is lock))
 ) strict;
 

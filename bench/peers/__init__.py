@@ -1,0 +1,1 @@
+"""Other libraries, each in a virtual environment of its own, measured as Huey is."""

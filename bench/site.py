@@ -1,0 +1,39 @@
+"""Where one measurement takes place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The subject, an empty folder, and which part of the full size is wanted."""
+
+    subject: str
+    folder: Path
+    scale: float = 1.0
+
+    def count(self, full: int, least: int = 1) -> int:
+        return max(least, round(full * self.scale))
+
+    def seconds(self, full: float) -> float:
+        return full * self.scale
+
+    def part(self, name: str) -> Site:
+        """The same with a folder of its own."""
+        folder = self.folder / name
+        folder.mkdir()
+        return replace(self, folder=folder)
+
+    @property
+    def log(self) -> Path:
+        """What its worker processes complain of."""
+        return self.folder / "worker.log"
+
+    @property
+    def url(self) -> str:
+        """That of taskmill's store, durable as it is by default."""
+        return f"sqlite:///{self.folder}/taskmill.db"

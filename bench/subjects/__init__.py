@@ -1,0 +1,16 @@
+"""The libraries that are measured side by side."""
+
+from __future__ import annotations
+
+from bench.peers.subjects import PEERS
+from bench.subjects.base import Subject
+
+BESIDE = {
+    "taskmill": Subject(title="taskmill", adapter="bench.subjects.taskmill:TaskmillAdapter"),
+    "huey": Subject(title="Huey", adapter="bench.subjects.huey:on_sqlite"),
+    "huey-nofsync": Subject(title="Huey, fsync off", adapter="bench.subjects.huey:on_sqlite_without_fsync"),
+    "huey-redis": Subject(
+        title="Huey, Redis", adapter="bench.subjects.huey:on_redis", needs="BENCH_REDIS_URL"
+    ),
+}
+SUBJECTS = BESIDE | PEERS

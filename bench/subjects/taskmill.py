@@ -1,0 +1,37 @@
+"""taskmill with its defaults."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.subjects.base import THREADS, Work
+from taskmill import Mill, State
+
+
+def await_results(mill: Mill) -> None:
+    """Return when no job is running in the store."""
+    while mill.app.storage.inspection.find(states=[State.RUNNING], limit=1):
+        time.sleep(0.001)
+
+
+class TaskmillAdapter:
+    def __init__(self, folder: Path, work: Work) -> None:
+        self._mill = Mill(f"sqlite:///{folder}/taskmill.db")
+        self._task = self._mill.task(name="work")(work)
+
+    def enqueue(self, sent: float, *, delay: float = 0.0) -> Any:
+        return self._task.using(delay=delay).enqueue(sent) if delay else self._task.enqueue(sent)
+
+    def get(self, handle: Any) -> None:
+        handle.get(timeout=30)
+
+    def serve(self) -> None:
+        self._mill.worker(threads=THREADS).run()
+
+    def await_results(self) -> None:
+        await_results(self._mill)
+
+    def close(self) -> None:
+        self._mill.close()

@@ -1,0 +1,57 @@
+"""Run many seeds, or one that is told in full: ``python3 dev.py simulate``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+
+from simulation.crew import Crew
+from simulation.run import STEPS, Verdict, simulate
+
+
+def main() -> int:
+    """Return 1 if a seed failed, after printing each that did."""
+    arguments = parse()
+    if arguments.seed is not None:
+        verdict = simulate(arguments.seed, steps=arguments.steps, tell=print)
+        print(verdict)
+        return 1 if verdict.violation else 0
+    began_at, failed, turns = time.monotonic(), 0, 0
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    for verdict in verdicts(seeds, arguments):
+        turns += verdict.turns
+        if verdict.violation:
+            failed += 1
+            print(verdict, flush=True)
+            if arguments.until_failure:
+                break
+    print(
+        f"{failed} of {len(seeds)} seeds failed, in {turns:,} turns and {time.monotonic() - began_at:.0f} s"
+    )
+    return 1 if failed else 0
+
+
+def verdicts(seeds: range, arguments: argparse.Namespace) -> Iterator[Verdict]:
+    """In the order of the seeds, from as many processes as were asked for."""
+    with Crew(arguments.jobs) as crew:
+        yield from crew.judge(seeds, arguments.steps)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="dev.py simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1_000, metavar="N", help="how many (1000)")
+    parser.add_argument("--first", type=int, default=1, metavar="S", help="the first of them (1)")
+    parser.add_argument("--seed", type=int, metavar="S", help="this one only, with all that happens")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, metavar="N", help=f"turns with faults in each ({STEPS})"
+    )
+    parser.add_argument("-j", "--jobs", type=int, default=2, metavar="N", help="how many at a time (2)")
+    parser.add_argument("--until-failure", action="store_true", help="stop at the first seed that fails")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""What taskmill gets from Python and the system, replaced by the simulated machine while a simulation runs.
+
+Nothing that taskmill itself does is done by something else: only threads, clocks, chance, the identity and the death
+of processes are, and the places where the store is entered have gates (`store.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from queue import Empty
+from types import ModuleType, SimpleNamespace
+from typing import Any, Generic, TypeVar
+from unittest.mock import patch
+
+from simulation.host import Host
+from simulation.scheduler import Condition, Event, Lock, Scheduler, Thread
+from simulation.store import SimulatedDatabase, SimulatedJobs, SimulatedLiveness
+from simulation.world import World
+from taskmill._app import context, holdings, patience
+from taskmill._storage.sqlite import liveness, sessions
+from taskmill._storage.sqlite import storage as sqlite
+from taskmill._storage.wake import Wake
+from taskmill._worker import bell, child, interrupt, machine, service, slot, worker
+from taskmill._worker.executors import thread
+from taskmill._worker.ticks import heartbeat, rescue
+
+T = TypeVar("T")
+
+_THREADED: list[ModuleType] = [holdings, child, service, slot, worker, thread]
+_TIMED: list[ModuleType] = [context, patience, heartbeat, rescue, machine, service, slot, worker, thread]
+_RANDOM: list[ModuleType] = [machine, service]
+_QUEUED: list[ModuleType] = [bell, thread]
+
+
+class Queue(Generic[T]):
+    """As `queue.SimpleQueue`."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._items: list[T] = []
+
+    def put(self, item: T) -> None:
+        self._items.append(item)
+
+    def empty(self) -> bool:
+        return not self._items
+
+    def get(self, timeout: float = math.inf) -> T:
+        if not self._items:
+            self._scheduler.wait(lambda: bool(self._items), timeout)
+        return self.get_nowait()
+
+    def get_nowait(self) -> T:
+        if not self._items:
+            raise Empty
+        return self._items.pop(0)
+
+
+@contextmanager
+def replaced(world: World) -> Iterator[None]:
+    """Let taskmill run on the simulated machine."""
+    host = world.host
+    scheduler = host.scheduler
+    threads, clocks = _threading(scheduler), _time(host)
+    with ExitStack() as stack:
+
+        def put(module: ModuleType, **things: Any) -> None:
+            for name, thing in things.items():
+                stack.enter_context(patch.object(module, name, thing))
+
+        for module in _THREADED:
+            put(module, threading=threads)
+        for module in _TIMED:
+            put(module, time=clocks)
+        for module in _RANDOM:
+            put(module, random=host.chance)
+        for module in _QUEUED:
+            put(module, SimpleQueue=partial(Queue, scheduler))
+        put(interrupt, raise_in=scheduler.interrupt, take_back=lambda ident: scheduler.interrupt(ident, None))
+        # What a program does at its end, a process that is killed does not.
+        put(worker, atexit=SimpleNamespace(register=_nothing, unregister=_nothing))
+        put(holdings, weakref=SimpleNamespace(finalize=_nothing))
+        put(child, faulthandler=SimpleNamespace(register=_nothing), os=_system(host))
+        put(sessions, os=_system(host), process_identity=lambda: scheduler.process.identity)
+        put(sessions, Liveness=partial(SimulatedLiveness, world))
+        put(liveness, process_identity=lambda: scheduler.process.identity)
+        put(liveness, _is_unlocked=partial(_is_unlocked, world), _has_ended=partial(_has_ended, host))
+        put(sqlite, Database=partial(SimulatedDatabase, world), SqliteJobs=partial(SimulatedJobs, world))
+        put(sqlite, Doorbell=lambda _: Wake())
+        yield
+
+
+def _threading(scheduler: Scheduler) -> SimpleNamespace:
+    def new_thread(**named: Any) -> Thread:
+        named.pop("daemon")
+        return Thread(scheduler, process=scheduler.process, **named)
+
+    return SimpleNamespace(
+        Thread=new_thread,
+        Lock=partial(Lock, scheduler),
+        Event=partial(Event, scheduler),
+        Condition=partial(Condition, scheduler),
+        get_ident=threading.get_ident,
+        current_thread=lambda: scheduler.current,
+        main_thread=_nothing,
+        TIMEOUT_MAX=threading.TIMEOUT_MAX,
+    )
+
+
+def _time(host: Host) -> SimpleNamespace:
+    def seconds() -> float:
+        return host.monotonic() / 1e6
+
+    return SimpleNamespace(
+        monotonic=seconds,
+        perf_counter=seconds,
+        sleep=lambda pause: host.scheduler.wait(seconds=pause),
+    )
+
+
+def _system(host: Host) -> SimpleNamespace:
+    return SimpleNamespace(
+        getpid=lambda: host.scheduler.process.pid, kill=lambda _, status: host.crash(-status)
+    )
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
+
+
+def _is_unlocked(world: World, file: Path) -> bool:
+    """The kernel frees the lock when the process is gone."""
+    file.stat()
+    return not world.host.leases[file.stem].owner.is_alive
+
+
+def _has_ended(host: Host, identity: str) -> bool:
+    return all(process.identity != identity for process in host.processes)

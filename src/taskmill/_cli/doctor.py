@@ -1,0 +1,85 @@
+"""``taskmill doctor``: what is wrong with a store, and what to do."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from taskmill._app.doctor import examine
+from taskmill._cli import exit_code, store
+from taskmill._cli.parser import Parser
+from taskmill._cli.text import clean, put, terminal_width
+from taskmill._core.finding import Finding, Severity, needs_doing
+from taskmill._core.wording import counted
+from taskmill._storage.open import shown
+
+_WIDTH = 100
+_INDENT = "  "
+
+
+def configure(parser: Parser) -> None:
+    """The options."""
+    parser.describe(
+        "Look at a store, the file that it is in and the work that waits in it, and say what is wrong and what to do. "
+        "It changes nothing. Status 0 if there is nothing worse than a note, 1 if something needs doing.",
+        example="  taskmill doctor --app shop.tasks:mill\n  taskmill doctor --verify --json",
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all that is stored and check it: SQLite's integrity_check, the rules of the store, every text",
+    )
+    store.add_options(parser)
+
+
+def run(arguments: Any) -> int:
+    """Print the findings."""
+    with store.open_as_it_is(arguments) as app:
+        findings = examine(app, verify=arguments.verify)
+        url = shown(app.storage.url)
+    if arguments.json:
+        put(json.dumps({"store": url, "findings": [_as_json(finding) for finding in findings]}))
+    else:
+        put(*_as_text(url, findings))
+    return exit_code.FAILURE if any(map(needs_doing, findings)) else exit_code.OK
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    return {
+        "id": finding.name,
+        "severity": str(finding.severity),
+        "found": finding.found,
+        "advice": finding.advice,
+    }
+
+
+def _as_text(url: str, findings: Sequence[Finding]) -> Iterator[str]:
+    yield clean(f"{url}: {_summary(findings)}")
+    width = min(terminal_width() or _WIDTH, _WIDTH)
+    for finding in findings:
+        yield ""
+        yield f"{finding.severity}: {finding.name}"
+        yield from _wrapped(finding.found, width, _INDENT)
+        if finding.advice:
+            yield from _wrapped(finding.advice, width, f"{_INDENT}-> ")
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    counts = Counter(finding.severity for finding in findings)
+    told = [counted(counts[severity], str(severity)) for severity in Severity if counts[severity]]
+    return ", ".join(told) or "nothing is wrong"
+
+
+def _wrapped(text: str, width: int, lead: str) -> list[str]:
+    rest = " " * len(lead)
+    return textwrap.wrap(
+        clean(text),
+        width,
+        initial_indent=lead,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,90 @@
+"""What a store holds at one moment, counted: from this is judged whether all of it is in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+# "silent": it should have given a sign of life by now, but its process is not known to be gone.
+Life = Literal["alive", "silent", "gone"]
+
+
+class Serves(NamedTuple):
+    """What a worker takes: jobs of *queues* (None: of all) for *executors*; *tasks* it knew when it started."""
+
+    queues: Collection[str] | None
+    executors: Collection[str]
+    tasks: Collection[str]
+
+    def has_queue(self, queue: str) -> bool:
+        return self.queues is None or queue in self.queues
+
+
+class Presence(NamedTuple):
+    """A session that has not ended; `serves` is None where it runs no jobs; `held` counts jobs and locks."""
+
+    session: int
+    kind: str
+    host: str
+    pid: int
+    life: Life
+    serves: Serves | None
+    held: int
+
+
+class Waiting(NamedTuple):
+    """The queued jobs of one kind: `due` of `queued`, the longest since `oldest`, or None."""
+
+    queue: str
+    executor: str
+    task: str
+    queued: int
+    due: int
+    oldest: int | None
+
+
+class HeldLock(NamedTuple):
+    """A lock that is held since an instant by a session (which may be gone), and how many jobs wait for it."""
+
+    name: str
+    session: int
+    job_id: str | None
+    since: int
+    waiters: int
+
+
+class KnownSchedule(NamedTuple):
+    """A schedule as the store knows it."""
+
+    name: str
+    task: str
+    spec: str
+    last_slot: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """Everything of one moment; instants and durations in microseconds.
+
+    - `newest`: the latest instant that anything in the store happened at, by the wall clock of then;
+    - `ended`: jobs that have; `outlived`: those of them whose time to be kept is over, the longest since `outlived_at`;
+    - `attempts`: the rows of history; `payload`: bytes of arguments and results.
+    """
+
+    now: int
+    newest: int
+    sessions: Sequence[Presence]
+    waiting: Sequence[Waiting]
+    locks: Sequence[HeldLock]
+    schedules: Sequence[KnownSchedule]
+    ended: int
+    outlived: int
+    outlived_at: int | None
+    attempts: int
+    payload: int
+
+    @property
+    def working(self) -> Sequence[Serves]:
+        """What the workers that live take."""
+        return [each.serves for each in self.sessions if each.life == "alive" and each.serves]

@@ -1,0 +1,69 @@
+"""The job as people see it; in a module of its own, because programs that only enqueue do not need to load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from taskmill._core.job import ErrorInfo, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One finished run of a job that did not succeed.
+
+    A run whose worker died has no entry, unless it was the job that took it down (outcome "crashed"): such a run
+    is handed back, so that the next one has the same number.
+    """
+
+    number: int
+    outcome: str
+    started_at: datetime | None
+    ended_at: datetime
+    error: ErrorInfo | None
+    session: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Everything that is known of a job, for people; instants are aware UTC datetimes.
+
+    `crashes`: how often it took down a process in which it ran alone. `is_suspect`: it was running when a process
+    with others crashed, so it runs in a process of its own. `is_handed_on`: a worker had it that does not know its
+    task, so it waits for one that does.
+    """
+
+    job_id: str
+    task: str
+    queue: str
+    executor: str
+    priority: int
+    state: State
+    reason: str | None
+    attempt: int
+    max_attempts: int
+    fence: int
+    session: int | None
+    rescues: int
+    crashes: int
+    is_suspect: bool
+    is_handed_on: bool
+    enqueued_at: datetime
+    run_at: datetime
+    claimed_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime | None
+    result_ttl: int
+    lock: str | None
+    waits_for: str | None
+    key: str | None
+    tags: tuple[str, ...]
+    headers: dict[str, str]
+    pipeline: str | None
+    step: int
+    cancel_requested: bool
+    args: str
+    result: str | None
+    error: ErrorInfo | None
+    attempts: tuple[Attempt, ...] = field(default=())

@@ -1,0 +1,34 @@
+"""Words for people, where a number decides about them."""
+
+from __future__ import annotations
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 job``, ``2,000 jobs``; for a noun that takes an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(seconds: float) -> str:
+    """A duration: ``0.2 s``, ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    seconds = abs(seconds)
+    if seconds < 1:
+        return f"{seconds:.1f} s"
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
+    return f"{seconds / size:.0f} {unit}"
+
+
+def sized(count: int) -> str:
+    """Bytes: ``512 B``, ``1.5 KiB``, ``8.0 MiB``."""
+    for size, unit in _SIZES:
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} B"
+
+
+def listed(names: list[str], *, most: int = 5) -> str:
+    """The first names, and how many more there are: ``a, b and 3 more``."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
