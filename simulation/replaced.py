@@ -81,7 +81,7 @@ def replaced(world: World) -> Iterator[None]:
             put(module, random=host.chance)
         for module in _QUEUED:
             put(module, SimpleQueue=partial(Queue, scheduler))
-        put(interrupt, raise_in=scheduler.interrupt, take_back=lambda ident: scheduler.interrupt(ident, None))
+        put(interrupt, raise_in=scheduler.interrupt, take_back=partial(_take_back, scheduler))
         # What a program does at its end, a process that is killed does not.
         put(worker, atexit=SimpleNamespace(register=_nothing, unregister=_nothing))
         put(holdings, weakref=SimpleNamespace(finalize=_nothing))
@@ -93,6 +93,10 @@ def replaced(world: World) -> Iterator[None]:
         put(sqlite, Database=partial(SimulatedDatabase, world), SqliteJobs=partial(SimulatedJobs, world))
         put(sqlite, Doorbell=lambda _: Wake())
         yield
+
+
+def _take_back(scheduler: Scheduler) -> None:
+    scheduler.interrupt(threading.get_ident(), None)
 
 
 def _threading(scheduler: Scheduler) -> SimpleNamespace:

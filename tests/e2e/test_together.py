@@ -498,6 +498,35 @@ def run_script(folder: Path, text: str, *, timeout: float = 60) -> str:
 
 
 class TestOtherPrograms:
+    def test_a_program_whose_worker_has_stopped_a_job_can_be_traced(self, tmp_path: Path) -> None:
+        printed = run_script(
+            tmp_path,
+            """
+            import sys, time
+            from taskmill import Mill
+            from taskmill.errors import JobFailed
+
+            mill = Mill("memory://")
+
+            @mill.task(soft_timeout=0.01)
+            def spins():
+                while True:
+                    time.sleep(0)
+
+            with mill.worker(threads=1):
+                try:
+                    spins.enqueue().get(timeout=30)
+                except JobFailed as failed:
+                    print(failed.reason)
+            # As debuggers do, and coverage.
+            sys.settrace(lambda *seen: None)
+            print("".join(str(number) for number in range(3)))
+            """,
+            timeout=20,
+        )
+
+        assert printed.split() == ["timeout", "012"]
+
     def test_events_and_results_can_be_read_by_another_process(
         self, sqlite_mill: Mill, tmp_path: Path
     ) -> None:

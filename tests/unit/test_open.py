@@ -74,6 +74,10 @@ def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
     "url, safe",
     [
         ("postgresql://me:secret@host/jobs", "postgresql://me:***@host/jobs"),
+        ("postgresql:///me:secret@host/jobs", "postgresql:///me:***@host/jobs"),
+        ("postgresql://me:sec:r@e/t@host/jobs", "postgresql://me:***@host/jobs"),
+        ("redis://m/e\n:secret@host", "redis://m/e\n:***@host"),
+        ("sqlite:///a:b@c/jobs.db", "sqlite:///a:b@c/jobs.db"),
         ("redis://:se@cr/et@host", "redis://:***@host"),
         ("sqlite:///jobs.db", "sqlite:///jobs.db"),
         ("sqlite:////home/a@b/jobs.db", "sqlite:////home/a@b/jobs.db"),

@@ -52,7 +52,7 @@ class ThreadSlot(HeldSlot):
         if self._held is not None and self.stop_of(self._held) is not None:
             from taskmill._worker import interrupt  # noqa: PLC0415  (as above)
 
-            interrupt.take_back(self.thread)
+            interrupt.take_back()
 
 
 class ThreadExecutor:
