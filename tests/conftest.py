@@ -26,7 +26,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['session', 'lane', 'job', 'attempt', 'lock', 'schedule', 'listener'] loop
+    foreach name in array array['session', 'lane', 'job', 'waiting', 'expiry', 'claim', 'ended', 'attempt', 'lock', 'schedule', 'listener'] loop
         execute format('delete from taskmill.%I', name);
     end loop;
     for name in select sequencename from pg_sequences where schemaname = 'taskmill' loop

@@ -14,7 +14,7 @@ select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fat
 select answer, to_json(news) from taskmill.cancel(%s, %s);
 
 -- name: unwanted
-select job_id, fence from taskmill.job where state = 'running' and session = %s and cancel_requested;
+select job_id, fence from taskmill.held_by(%s) where cancel_requested;
 
 -- name: retry
 select taskmill.retry(%s, %s);

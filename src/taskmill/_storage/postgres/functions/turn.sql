@@ -12,14 +12,11 @@ declare
     news taskmill.news := taskmill.no_news();
     is_alone boolean;
     next_at bigint;
-    claimed integer := 0;
-    remaining json := _wants;
+    claimed bigint[];
     settlement record;
 begin
     perform taskmill.alone_with(_session);
-    is_alone := coalesce(taskmill.next_expiry() <= _now, false) or taskmill.is_about_others(_others) or exists (
-        select 1 from taskmill.job where state = 'queued' and waits_for is null and lock is not null
-    );
+    is_alone := coalesce(taskmill.next_expiry() <= _now, false) or taskmill.is_about_others(_others) or exists (select 1 from taskmill.waiting where has_lock);
     if is_alone then
         perform taskmill.alone();
     end if;
@@ -41,8 +38,13 @@ begin
     if is_alone then
         news := taskmill.expire(news, _now);
     end if;
-    claimed := taskmill.claim(_session, _claim, _is_repeat, _wants, _queues, _knows, is_alone, _now);
-    news.changed := news.changed or claimed > 0;
+    claimed := array(
+        select id from taskmill.held_by(_session) where claim = _claim and _is_repeat
+    );
+    if cardinality(claimed) = 0 then
+        claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
+        news.changed := news.changed or cardinality(claimed) > 0;
+    end if;
     if _listener is not null then
         update taskmill.listener set room = 0 where id = _listener and room > 0;
     end if;
@@ -54,7 +56,7 @@ begin
             'news', news, 'next_at', least(next_at, taskmill.next_expiry())
         ), null, null, null
     )::taskmill.claimed;
-    if claimed > 0 or _is_repeat then
+    if cardinality(claimed) > 0 then
         return query
         select
             j.id, j.job_id, j.task, l.queue, substr(l.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
@@ -63,7 +65,7 @@ begin
                 select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
             ) end, j.headers, j.crashes
         from taskmill.job j join taskmill.lane l on l.id = j.lane
-        where j.state = 'running' and j.session = _session and j.claim = _claim
+        where j.id = any(claimed)
         order by l.priority desc, j.run_at, j.id;
     end if;
 end $$;
@@ -76,35 +78,52 @@ create or replace function taskmill.is_about_others(_others json) returns boolea
     )
 $$;
 
--- By priority (high first) from the lanes that are due; how many it were.
+-- By priority (high first) from the lanes that are due; which they are.
 create or replace function taskmill.claim(
-    _session bigint, _claim bigint, _is_repeat boolean, _wants json, _queues text[], _knows text[],
-    _is_alone boolean, _now bigint
-) returns integer language plpgsql as $$
+    _session bigint, _claim bigint, _wants json, _queues text[], _knows text[], _is_alone boolean, _now bigint
+) returns bigint[] language plpgsql as $$
 declare
-    claimed jsonb := '{}';
-    total integer := 0;
+    -- Of each executor, how many it were.
+    counts jsonb := '{}';
+    total bigint[] := '{}';
+    taken bigint[];
     want integer;
-    taken integer;
     due record;
 begin
-    if not exists (select 1 from taskmill.session where id = _session) or (_is_repeat and exists (
-        select 1 from taskmill.job where state = 'running' and session = _session and claim = _claim
-    )) then
-        return 0;
+    if not exists (select 1 from taskmill.session where id = _session) then
+        return total;
     end if;
     for due in
-        select serves, priority, array_agg(lane) as lanes from taskmill.look(_wants, _queues, _knows)
+        select serves, array_agg(lane) as lanes from taskmill.look(_wants, _queues, _knows)
         where run_at <= _now group by serves, priority order by priority desc, serves
     loop
-        want := (_wants ->> due.serves)::integer - coalesce((claimed ->> due.serves)::integer, 0);
+        want := (_wants ->> due.serves)::integer - coalesce((counts ->> due.serves)::integer, 0);
         if want > 0 then
             taken := taskmill.claim_from(due.lanes, want, _session, _claim, _is_alone, _now);
-            claimed := jsonb_set(
-                claimed, array[due.serves], to_jsonb(coalesce((claimed ->> due.serves)::integer, 0) + taken)
+            counts := jsonb_set(
+                counts, array[due.serves],
+                to_jsonb(coalesce((counts ->> due.serves)::integer, 0) + cardinality(taken))
             );
-            total := total + taken;
+            total := total || taken;
         end if;
     end loop;
+    if cardinality(total) > 0 then
+        if _claim % 16 = 0 then
+            perform taskmill.forget_claims(_session);
+        end if;
+        insert into taskmill.claim (session, number, jobs) values (_session, _claim, total);
+    end if;
     return total;
+end $$;
+
+-- What the session claimed and holds no longer.
+create or replace function taskmill.forget_claims(_session bigint) returns void language plpgsql as $$
+begin
+    with held as (
+        select claim, array_agg(id) as jobs from taskmill.held_by(_session) group by claim
+    ),
+    known as (
+        delete from taskmill.claim where session = _session
+    )
+    insert into taskmill.claim (session, number, jobs) select _session, claim, jobs from held;
 end $$;
