@@ -1,12 +1,15 @@
--- One turn, in one call: settle, expire, claim, and what is next. Its first row tells what it did, those after it are what
--- the session holds under this claim.
+-- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
+-- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
 --   _is_repeat: the number of the claim may have been used before
 --   _listener: takes no more rings, because it does not rest
 create or replace function taskmill.turn(
     _session bigint, _claim bigint, _is_repeat boolean, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
-) returns setof taskmill.claimed language plpgsql as $$
+) returns json language plpgsql
+-- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
 declare
     _now bigint := taskmill.clock(_wall);
     news taskmill.news := taskmill.no_news();
@@ -50,25 +53,23 @@ begin
     end if;
     perform taskmill.tell(news);
     select min(run_at) into next_at from taskmill.look(_wants, _queues, _knows);
-    return next row(
-        null, null, null, null, null, null, null, null, null,
-        json_build_object(
-            'news', news, 'next_at', least(next_at, taskmill.next_expiry())
-        ), null, null, null
-    )::taskmill.claimed;
-    if cardinality(claimed) > 0 then
-        return query
-        select
+    return json_build_object(
+        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', taskmill.told(claimed)
+    );
+end $$;
+
+create or replace function taskmill.told(_refs bigint[]) returns json language sql stable as $$
+    select json_agg(
+        json_build_array(
             j.id, j.job_id, j.task, l.queue, substr(l.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
             j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
             case when j.step > 0 then (
                 select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
             ) end, j.headers, j.crashes
-        from taskmill.job j join taskmill.lane l on l.id = j.lane
-        where j.id = any(claimed)
-        order by l.priority desc, j.run_at, j.id;
-    end if;
-end $$;
+        ) order by l.priority desc, j.run_at, j.id
+    )
+    from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane
+$$;
 
 -- Whether one of the settlements may touch rows besides that of its job, or queue one whose time is over.
 create or replace function taskmill.is_about_others(_others json) returns boolean language sql stable as $$

@@ -169,12 +169,6 @@ create unlogged table taskmill.listener (
 create type taskmill.notice as (kind text, job_id text, reason text);
 create type taskmill.news as (notices taskmill.notice[], ended text[], stale integer[], freed boolean, changed boolean);
 
--- What a worker needs to run and settle an attempt. In the first row of a turn there is no job: args is what it did.
-create type taskmill.claimed as (
-    ref bigint, job_id text, task text, queue text, executor text, attempt integer, max_attempts integer, fence bigint,
-    plain boolean, args text, given text, headers text, crashes integer
-);
-
 -- Dead rows stand in the way of claims, so they are cleared away early and without pauses.
 alter table taskmill.waiting set (
     autovacuum_vacuum_scale_factor = 0.0,
