@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 PATIENCE = 30.0
 Settings = dict[str, str]
 
@@ -130,6 +132,29 @@ def postgres(**settings: str) -> Iterator[Postgres]:
             yield server
         finally:
             server.stop()
+
+
+# By deleting: of few rows it is ten times as fast as truncating, which makes new files.
+EMPTY = """
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['session', 'lane', 'job', 'waiting', 'expiry', 'claim', 'ended', 'attempt', 'lock', 'schedule', 'listener'] loop
+        execute format('delete from taskmill.%I', name);
+    end loop;
+    for name in select sequencename from pg_sequences where schemaname = 'taskmill' loop
+        execute format('alter sequence taskmill.%I restart', name);
+    end loop;
+end $$
+"""
+
+
+def empty(url: str) -> None:
+    """Delete what taskmill has stored in that database, and count from one again."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("select to_regclass('taskmill.meta')").fetchone() != (None,):
+            connection.execute(EMPTY)
 
 
 # --- what is on this machine
