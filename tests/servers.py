@@ -117,6 +117,18 @@ class Postgres(Server):
             *("-c", "unix_socket_directories=", *settings),
         ]
 
+    def stand_still(self, seconds: float) -> None:
+        """Let it and all that serve its clients answer nothing for so long, as on a machine that is paused."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        pids = [self.process.pid, *map(int, children)]
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            if number == signal.SIGSTOP:
+                time.sleep(seconds)
+
     def is_ready(self) -> bool:
         ready = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         return super().is_ready() and subprocess.run(ready, check=False).returncode == 0
