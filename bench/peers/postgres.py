@@ -24,5 +24,4 @@ def database(folder: Path) -> str:
 
 def has_table(url: str, name: str) -> bool:
     with psycopg.connect(url) as connection:
-        [found] = connection.execute("select to_regclass(%s) is not null", [name]).fetchone()
-    return bool(found)
+        return connection.execute("select to_regclass(%s) is not null", [name]).fetchone() == (True,)

@@ -9,6 +9,7 @@ import pytest
 
 from taskmill._storage.base import Storage
 from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
 from tests.conformance.builders import Worker
@@ -19,13 +20,15 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
     store: Storage
     if request.param == "memory":
         store = MemoryStorage(clock)
-    else:
+    elif request.param == "sqlite":
         store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+    else:
+        store = open_storage(request.getfixturevalue("empty_postgres"), clock=clock)
     yield store
     store.close()
 

@@ -365,10 +365,11 @@ def test_a_worker_whose_log_is_deleted_ends_and_its_successor_goes_on(site: Site
 
 
 NEWER = """
+    from taskmill._storage.migrations import migration
     from taskmill._storage.sqlite import schema
     first = schema._migrations()
     change = "-- usable from: 2\\nalter table taskmill_job add column colour text;\\n"
-    schema._migrations = lambda: [*first, schema.migration(2, change)]
+    schema._migrations = lambda: [*first, migration(2, change)]
     import app
     app.mill.worker(threads=1, burst=True).run()
 """

@@ -10,9 +10,15 @@ import pytest
 from taskmill import Mill
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def mill(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mill]:
-    mill = Mill("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db")
+    match request.param:
+        case "memory":
+            mill = Mill("memory://")
+        case "sqlite":
+            mill = Mill(f"sqlite:///{tmp_path}/jobs.db")
+        case _:
+            mill = Mill(request.getfixturevalue("empty_postgres"))
     yield mill
     mill.close()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from taskmill._storage.migrations import migration
 from taskmill._storage.sqlite import schema
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.errors import SchemaTooNew, StoreError
@@ -30,9 +31,10 @@ drop table taskmill_colour;
 """
 # For a child that is to be such a later one, up to the schema of that number.
 LATER = f"""
+from taskmill._storage.migrations import migration
 from taskmill._storage.sqlite import schema
 first = schema._migrations()
-later = [schema.migration(2, {SECOND!r}), schema.migration(3, {THIRD!r})]
+later = [migration(2, {SECOND!r}), migration(3, {THIRD!r})]
 schema._migrations = lambda: [*first, *later[:int(sys.argv[2]) - 1]]
 """
 STATEMENTS = {2: 3, 3: 3 + 4}
@@ -44,7 +46,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     first = schema._migrations()
 
     def be(number: int) -> None:
-        known = [schema.migration(2, SECOND), schema.migration(3, THIRD)][: number - 1]
+        known = [migration(2, SECOND), migration(3, THIRD)][: number - 1]
         monkeypatch.setattr(schema, "_migrations", lambda: [*first, *known])
 
     return be
@@ -76,7 +78,7 @@ def filled(store: SqliteStorage, path: Path) -> Path:
 
 def test_each_says_which_taskmills_may_use_it() -> None:
     with pytest.raises(AssertionError, match="migration 9 does not say"):
-        schema.migration(9, "create table t (x)")
+        migration(9, "create table t (x)")
 
     assert [known.number for known in schema._migrations()] == list(range(1, schema.known_version() + 1))
 
@@ -126,7 +128,7 @@ class TestApplying:
     ) -> None:
         later(2)
         known = schema._migrations()
-        broken = schema.migration(3, f"{THIRD}drop table taskmill_nowhere;\n")
+        broken = migration(3, f"{THIRD}drop table taskmill_nowhere;\n")
         with monkeypatch.context() as patch:
             patch.setattr(schema, "_migrations", lambda: [*known, broken])
             with pytest.raises(StoreError, match="no such table: taskmill_nowhere"):

@@ -1,4 +1,4 @@
-"""The SQLite store against the memory store, which is the model: any operations, in any order, on one clock.
+"""Each store against the memory store, which is the model: any operations, in any order, on one clock.
 
 After each step both must show the same, return the same, and keep the invariants, which are told by neither.
 """
@@ -39,8 +39,10 @@ from taskmill._core.record import Job
 from taskmill._core.retry import RetryPolicy
 from taskmill._storage.base import LockState, Slots, Storage, Turn
 from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
+from tests import servers
 
 T = TypeVar("T")
 
@@ -209,16 +211,14 @@ CHAINS = st.lists(st.lists(calls(), min_size=1, max_size=3), max_size=2)
 
 
 class StorageMachine(RuleBasedStateMachine):
-    """Two stores that are told the same."""
+    """Two stores that are told the same: the model, and one that a subclass opens."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
         self.folder = TemporaryDirectory(prefix="taskmill-")
         self.model = Side(MemoryStorage(self.clock))
-        self.store = Side(
-            SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
-        )
+        self.store = Side(self.open_store())
         self.numbers = count(1)
         self.sessions: list[int] = []
         self.singles: list[NewJob] = []
@@ -230,6 +230,9 @@ class StorageMachine(RuleBasedStateMachine):
         self.robbed: set[str] = set()
         self.jobs: dict[str, Job] = {}
         self.reopens = False
+
+    def open_store(self) -> Storage:
+        raise NotImplementedError
 
     def teardown(self) -> None:
         # Not after each step: both read all that is stored.
@@ -657,9 +660,34 @@ def _pick(choices: Sequence[T], index: int) -> T:
     return choices[-1 - index % len(choices)]
 
 
-TestStores = pytest.mark.timeout(0)(StorageMachine.TestCase)
-TestStores.settings = (
-    settings.get_profile("long")
-    if settings.get_current_profile_name() == "long"
-    else settings(max_examples=250, stateful_step_count=40, deadline=None)
-)
+class SqliteMachine(StorageMachine):
+    def open_store(self) -> Storage:
+        return SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
+
+
+class PostgresMachine(StorageMachine):
+    url = ""
+
+    def open_store(self) -> Storage:
+        servers.empty(self.url)
+        return open_storage(self.url, clock=self.clock)
+
+
+def _settings(max_examples: int) -> settings:
+    if settings.get_current_profile_name() == "long":
+        return settings.get_profile("long")
+    return settings(max_examples=max_examples, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.timeout(0)
+class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(250)
+
+
+@pytest.mark.timeout(0)
+class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(40)
+
+    @pytest.fixture(autouse=True)
+    def database(self, postgres_url: str) -> None:
+        PostgresMachine.url = postgres_url

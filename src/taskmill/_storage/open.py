@@ -7,14 +7,14 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
-from taskmill.errors import InvalidURL
+from taskmill.errors import ConfigurationError, InvalidURL
 
 if TYPE_CHECKING:
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
-_LATER = {"postgresql", "postgres", "redis", "rediss", "valkey", "valkeys"}
-_SCHEMES = ("sqlite", "memory")
+_LATER = {"redis", "rediss", "valkey", "valkeys"}
+_SCHEMES = ("sqlite", "memory", "postgresql")
 _OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 
@@ -28,9 +28,13 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
       options: ``?durability=full`` (default; or ``normal``: a power cut may take the last moments) and
       ``&timeout=5`` (seconds to wait for another process that writes).
     - ``memory://`` lives in this process and ends with it.
+    - ``postgresql://user@host/database`` is a schema of its own in that database; options, besides those of libpq:
+      ``?timeout=5`` (seconds to go on trying while the server is away), ``&connections=10`` (the most that a process
+      opens), ``&listen=host:port`` (for notifications, where a pooler stands before the server).
 
     Raises:
         InvalidURL: anything else.
+        ConfigurationError: psycopg is not installed, which a store in PostgreSQL needs.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -41,6 +45,8 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             return _sqlite(url, place, query, clock)
         case "memory":
             return _memory(url, rest, clock)
+        case "postgresql" | "postgres":
+            return _postgres(url, clock)
         case later if later in _LATER:
             raise _invalid(url, f"the store {later!r} comes with a later release")
         case unknown:
@@ -74,6 +80,19 @@ def _sqlite(url: str, place: str, query: str, clock: Clock | None) -> Storage:
     from taskmill._storage.sqlite.storage import SqliteStorage  # noqa: PLC0415  (only the adapter in use is loaded)
 
     return SqliteStorage(path, durability=durability, timeout=timeout, clock=clock)
+
+
+def _postgres(url: str, clock: Clock | None) -> Storage:
+    try:
+        import psycopg  # noqa: F401, PLC0415  (only the adapter in use is loaded)
+    except ImportError as error:
+        raise ConfigurationError(
+            "a store in PostgreSQL needs psycopg: pip install 'taskmill[postgres]' (" + str(error) + ")"
+        ) from error
+    from taskmill._storage.postgres.address import address  # noqa: PLC0415
+    from taskmill._storage.postgres.storage import PostgresStorage  # noqa: PLC0415
+
+    return PostgresStorage(address(url, shown(url)), clock=clock)
 
 
 def _unquoted(text: str) -> str:

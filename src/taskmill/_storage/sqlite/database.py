@@ -9,7 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from taskmill._storage.sqlite import anchor, forks, opening, schema
+from taskmill._storage import forks
+from taskmill._storage.sqlite import anchor, opening, schema
 from taskmill._storage.sqlite.anchor import Anchor
 from taskmill._storage.sqlite.insert import Rows
 from taskmill._storage.sqlite.opening import Connection, Durability

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from taskmill._storage.sqlite import forks
+from taskmill._storage import forks
 from taskmill._storage.wake import PATIENCE, Ring, Room, Wake
 
 logger = logging.getLogger("taskmill.storage")

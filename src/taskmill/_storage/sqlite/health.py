@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Backup, Health, Violation
 from taskmill._storage.clock import Clock
+from taskmill._storage.rows import serves_of
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite import copying, opening, surroundings, verification
 from taskmill._storage.sqlite.database import Database
@@ -88,16 +88,8 @@ class SqliteHealth(Health):
                 host=host,
                 pid=pid,
                 life=self._sessions.life(sessions[session], sessions.get(parent)),
-                serves=_serves(serves),
+                serves=serves_of(serves),
                 held=held,
             )
             for session, parent, _, _, _, _, kind, host, pid, serves, held in rows
         ]
-
-
-def _serves(text: str | None) -> Serves | None:
-    try:
-        return None if text is None else Serves(*json.loads(text))
-    except (ValueError, TypeError):
-        # A damaged row; `verify` names it.
-        return None

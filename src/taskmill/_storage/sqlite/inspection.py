@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from itertools import groupby
 from typing import Any
 
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import ErrorInfo, State
+from taskmill._core.job import State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
 from taskmill._storage.clock import Clock
+from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.opening import Connection
@@ -27,7 +28,7 @@ class SqliteInspection(Inspection):
 
     def outcome(self, job_id: str) -> Outcome | None:
         for task, state, reason, result, error in self._rows(SQL.outcome, {"job_id": job_id}):
-            return Outcome(task, State(state), reason, result, _error(error))
+            return Outcome(task, State(state), reason, result, error_of(error))
         return None
 
     def job(self, job_id: str) -> Job | None:
@@ -69,7 +70,7 @@ class SqliteInspection(Inspection):
 
     def queues(self) -> Sequence[QueueCount]:
         rows = self._rows(SQL.queues, {"now": self._clock.wall()})
-        return [_queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+        return [queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
 
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         wanted = {"queues": None if queues is None else json.dumps(sorted(queues)), "now": self._clock.wall()}
@@ -97,97 +98,9 @@ class SqliteInspection(Inspection):
             cursor = connection.cursor()
             cursor.row_factory = sqlite3.Row
             rows = cursor.execute(query, parameters).fetchall()
-            return [_job(row, self._attempts(connection, row) if with_attempts else ()) for row in rows]
+            return [job_of(row, self._attempts(connection, row) if with_attempts else ()) for row in rows]
 
         return self._database.snapshot(work)
 
     def _attempts(self, connection: Connection, row: sqlite3.Row) -> tuple[Attempt, ...]:
-        attempts = connection.execute(SQL.attempts, {"job": row["id"]}).fetchall()
-        return tuple(
-            Attempt(
-                number=number,
-                outcome=outcome,
-                started_at=_moment(started_at),
-                ended_at=to_datetime(ended_at),
-                error=_error(error),
-                session=session,
-            )
-            for number, outcome, started_at, ended_at, error, session in attempts
-        )
-
-
-def _queue_count(name: str, rows: Iterable[tuple[Any, ...]]) -> QueueCount:
-    states: dict[State, int] = {}
-    due = 0
-    for _, state, count, claimable in rows:
-        states[State(state)] = count
-        due += claimable
-    return QueueCount(name, states, due)
-
-
-def _job(row: sqlite3.Row, attempts: tuple[Attempt, ...]) -> Job:
-    return Job(
-        job_id=row["job_id"],
-        task=row["task"],
-        queue=row["queue"],
-        executor=row["own_executor"] or row["executor"],
-        priority=row["priority"],
-        state=State(row["state"]),
-        reason=row["reason"],
-        attempt=row["attempt"],
-        max_attempts=row["max_attempts"],
-        fence=row["fence"],
-        session=row["session"],
-        rescues=row["rescues"],
-        crashes=row["crashes"],
-        is_suspect=row["executor"] == "alone",
-        is_handed_on=row["own_executor"] is not None and row["executor"] != "alone",
-        enqueued_at=to_datetime(row["enqueued_at"]),
-        run_at=to_datetime(row["run_at"]),
-        claimed_at=_moment(row["claimed_at"]),
-        started_at=_moment(row["started_at"]),
-        ended_at=_moment(row["ended_at"]),
-        expires_at=_moment(row["expires_at"]),
-        result_ttl=row["result_ttl"],
-        lock=row["lock"],
-        waits_for=row["waits_for"],
-        key=row["key"],
-        tags=_tags(row["tags"]),
-        headers=_headers(row["headers"]),
-        pipeline=row["pipeline"],
-        step=row["step"],
-        cancel_requested=bool(row["cancel_requested"]),
-        # Of a damaged row they may be nowhere.
-        args=row["args"] if row["args"] is not None else row["long_args"] or "",
-        result=row["long_result"] if row["result"] is None else row["result"],
-        error=_error(row["error"]),
-        attempts=attempts,
-    )
-
-
-def _moment(instant: int | None) -> Any:
-    return None if instant is None else to_datetime(instant)
-
-
-# Where a text is damaged, it is shown as it is: one job must not hide the others.
-
-
-def _error(text: str | None) -> ErrorInfo | None:
-    try:
-        return None if text is None else ErrorInfo(*json.loads(text))
-    except (ValueError, TypeError):
-        return ErrorInfo("damaged", str(text))
-
-
-def _tags(text: str | None) -> tuple[str, ...]:
-    try:
-        return tuple(map(str, json.loads(text or "[]")))
-    except (ValueError, TypeError):
-        return (str(text),)
-
-
-def _headers(text: str | None) -> dict[str, str]:
-    try:
-        return dict(json.loads(text or "{}"))
-    except (ValueError, TypeError):
-        return {"damaged": str(text)}
+        return tuple(map(attempt_of, connection.execute(SQL.attempts, {"job": row["id"]})))

@@ -8,29 +8,26 @@ a task forked would keep a flock alive.
 from __future__ import annotations
 
 import fcntl
-import mmap
 import os
 import re
-import socket
 import struct
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from taskmill._storage import forks
 from taskmill._storage.base import Slots
 from taskmill._storage.clock import Clock
-from taskmill._storage.sqlite import forks
+from taskmill._storage.process import boot_id, has_ended, process_identity
+from taskmill._storage.slots import FileSlots, running_in
 from taskmill.errors import StoreUnavailable
 
 # When it ends, and the same again with all bits turned: a damaged lease must not look like one that is over.
 _LEASE = struct.Struct("<qq")
 # A row can be damaged, and what it names is opened and removed.
 _NAME = re.compile(r"[0-9]+-[0-9a-f]+")
-# Behind the lease, slot by slot: ref and fence of the claim that runs there; 0 where nothing does.
-_SLOT = struct.Struct("<qq")
 
 
 class Session(NamedTuple):
@@ -73,7 +70,8 @@ class Liveness:
     def slots(self, name: str, count: int) -> Slots:
         """The slots of a session that began here, in the file that holds its lease."""
         with self._mutex, self._trouble_told():
-            slots = self._slots[name] = FileSlots(self._held[name].leased, count)
+            # They lie behind the lease.
+            slots = self._slots[name] = FileSlots(self._held[name].leased, count, offset=_LEASE.size)
             return slots
 
     def running(self, name: str) -> Collection[tuple[int, int]]:
@@ -83,8 +81,7 @@ class Liveness:
                 slots = self._lease_file(name).read_bytes()[_LEASE.size :]
             except FileNotFoundError:
                 return []
-        whole = slots[: len(slots) // _SLOT.size * _SLOT.size]
-        return [(ref, fence) for ref, fence in _SLOT.iter_unpack(whole) if ref]
+        return running_in(slots)
 
     def renew(self, name: str) -> bool:
         """Push the lease out; False where a file is gone, so that only the database can tell."""
@@ -149,7 +146,7 @@ class Liveness:
                 return self._is_missing_long(session)
             except PermissionError:
                 # Another user's.
-                return _has_ended(session.process)
+                return has_ended(session.process)
         self._missing_since.pop(session.file, None)
         return lease < self._clock.monotonic()
 
@@ -160,7 +157,7 @@ class Liveness:
         with suppress(OSError):
             if session.process != process_identity() and _is_unlocked(self._lock_file(session.file)):
                 return True
-        return _has_ended(session.process)
+        return has_ended(session.process)
 
     def _until(self, name: str) -> int:
         """When the lease ends; an emptied or damaged file is as good as none."""
@@ -180,7 +177,7 @@ class Liveness:
         """Whether a living process would have made the files anew by now, when it renewed its lease."""
         now = self._clock.monotonic()
         since = self._missing_since.setdefault(session.file, now)
-        return _has_ended(session.process) or since + session.lease < now
+        return has_ended(session.process) or since + session.lease < now
 
     def _make(self, name: str, lease: int) -> _Held:
         self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -227,31 +224,6 @@ class Liveness:
     def after_fork_in_child(self) -> None:
         while self._held:
             self._held.popitem()[1].close()
-
-
-class FileSlots(Slots):
-    """Written into mapped memory, which the kernel keeps when the process is killed."""
-
-    def __init__(self, descriptor: int, count: int) -> None:
-        self._size = _LEASE.size + count * _SLOT.size
-        self._memory = self._map(descriptor)
-
-    def _map(self, descriptor: int) -> mmap.mmap:
-        # Touching a page for which the disk has no room would kill the process.
-        os.posix_fallocate(descriptor, 0, self._size)
-        return mmap.mmap(descriptor, self._size)
-
-    def move(self, descriptor: int) -> None:
-        """Go on in another file."""
-        fresh = self._map(descriptor)
-        fresh[_LEASE.size :] = self._memory[_LEASE.size :]
-        self._memory = fresh
-
-    def note(self, slot: int, ref: int, fence: int) -> None:
-        _SLOT.pack_into(self._memory, _LEASE.size + slot * _SLOT.size, ref, fence)
-
-    def clear(self, slot: int) -> None:
-        _SLOT.pack_into(self._memory, _LEASE.size + slot * _SLOT.size, 0, 0)
 
 
 class _Held(NamedTuple):
@@ -308,57 +280,3 @@ def _is_unlocked(file: Path) -> bool:
         return True
     finally:
         os.close(descriptor)
-
-
-def host_name() -> str:
-    return socket.gethostname()
-
-
-@cache
-def boot_id() -> str:
-    """A name of this boot of the machine: leases of another one are void."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
-
-
-def process_identity() -> str:
-    """A name of this process that no other process of this boot had, in whatever container."""
-    return _own_identity(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _own_identity(pid: int) -> str:
-    # Asked for anew after a fork.
-    return identity_of(pid)
-
-
-def identity_of(pid: int) -> str:
-    """Number, start and container, where the system tells; the container is this process's own."""
-    try:
-        started = (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
-        return f"{pid}:{started}:{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return str(pid)
-
-
-def _has_ended(process: str) -> bool:
-    """Whether the process of that identity is gone for certain; of another container's nothing is known."""
-    pid, _, rest = process.partition(":")
-    if rest.partition(":")[2] != process_identity().partition(":")[2].partition(":")[2]:
-        return False
-    if not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return identity_of(int(pid)) not in (pid, process)

@@ -1,36 +1,15 @@
-"""Versioned migrations: numbered files, applied in order, in one transaction with their versions.
-
-A file says in its first line which taskmills may go on using what it makes of the store, ``-- usable from: 1``: those
-that know at least the schema of that number.
-"""
+"""The schema of the file: which it is, and its migrations, applied in one transaction with their versions."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
-from typing import NamedTuple
 
-from taskmill.errors import NotAStore, SchemaTooNew
+from taskmill._storage.migrations import Migration, check_usable, migrations_of, missing_behind
+from taskmill.errors import NotAStore
 
 _MIGRATIONS = "taskmill._storage.sqlite.migrations"
-_USABLE_FROM = re.compile(r"-- usable from: (\d+)\n")
-
-
-class Migration(NamedTuple):
-    """The schema of that *number*, and the oldest one that a taskmill must know to use it."""
-
-    number: int
-    script: str
-    usable_from: int
-
-
-def migration(number: int, script: str) -> Migration:
-    found = _USABLE_FROM.match(script)
-    assert found is not None, f"migration {number} does not say which taskmills may use it"  # noqa: S101  (in every test)
-    return Migration(number, script, int(found[1]))
 
 
 def known_version() -> int:
@@ -53,9 +32,9 @@ def version(connection: sqlite3.Connection) -> int:
 
 def check(connection: sqlite3.Connection, where: str) -> None:
     """Raise SchemaTooNew if a newer taskmill made of the file what this one must not touch."""
-    found, known = version(connection), known_version()
-    if found > known and (_number(connection, "usable from") or found) > known:
-        raise SchemaTooNew(where, found, known)
+    if found := version(connection):
+        usable_from = _number(connection, "usable from")
+        check_usable(where, found=found, usable_from=usable_from, known=known_version())
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int | None:
@@ -66,24 +45,20 @@ def _number(connection: sqlite3.Connection, name: str) -> int | None:
 def migrate(connection: sqlite3.Connection, where: str) -> None:
     """Bring the file to the known version, if it is not there or beyond; the caller holds the write transaction."""
     check(connection, where)
-    found, usable_from = version(connection), 0
-    for known in _migrations():
-        usable_from = max(usable_from, known.usable_from)
-        if known.number > found:
-            for statement in _statements(known.script):
-                connection.execute(statement)
-            for name, number in (("schema", known.number), ("usable from", usable_from)):
-                connection.execute(
-                    "insert into taskmill_meta (name, value) values (?, ?)"
-                    " on conflict (name) do update set value = excluded.value",
-                    (name, str(number)),
-                )
+    for missing in missing_behind(version(connection), _migrations()):
+        for statement in _statements(missing.script):
+            connection.execute(statement)
+        for name, number in (("schema", missing.number), ("usable from", missing.usable_from)):
+            connection.execute(
+                "insert into taskmill_meta (name, value) values (?, ?)"
+                " on conflict (name) do update set value = excluded.value",
+                (name, str(number)),
+            )
 
 
 @cache
 def _migrations() -> list[Migration]:
-    found = [entry for entry in files(_MIGRATIONS).iterdir() if entry.name.endswith(".sql")]
-    return sorted(migration(int(entry.name[:4]), entry.read_text(encoding="utf-8")) for entry in found)
+    return migrations_of(_MIGRATIONS)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -11,11 +10,13 @@ from taskmill._core.census import Life, Serves
 from taskmill._core.event import Notice
 from taskmill._storage.base import SessionStore, Slots
 from taskmill._storage.clock import Clock
+from taskmill._storage.process import boot_id, host_name, process_identity
+from taskmill._storage.rows import serves_text
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.changes import SQL as JOBS
 from taskmill._storage.sqlite.changes import Changes
 from taskmill._storage.sqlite.database import Database
-from taskmill._storage.sqlite.liveness import Liveness, Session, boot_id, host_name, process_identity
+from taskmill._storage.sqlite.liveness import Liveness, Session
 from taskmill._storage.sqlite.opening import Connection
 from taskmill._storage.wake import Wake
 from taskmill.errors import StoreError
@@ -67,7 +68,7 @@ class SqliteSessions(SessionStore):
             "lease": lease,
             "file": file,
             "started_at": self._clock.wall(),
-            "serves": None if serves is None else _written(serves),
+            "serves": serves_text(serves),
         }
 
         def work(connection: Connection) -> int:
@@ -214,8 +215,3 @@ class SqliteSessions(SessionStore):
 def _find(connection: Connection, session: int | None) -> Session | None:
     row = connection.execute(SQL.one, {"session": session}).fetchone()
     return None if row is None else Session._make(row)
-
-
-def _written(serves: Serves) -> str:
-    queues = None if serves.queues is None else sorted(serves.queues)
-    return json.dumps([queues, sorted(serves.executors), sorted(serves.tasks)])

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from taskmill._core.finding import Finding, error, note, warning
 from taskmill._core.wording import listed, sized
+from taskmill._storage.process import boot_id, identity_of
 from taskmill._storage.sqlite import filesystem, procfs
 from taskmill._storage.sqlite.checkpoint import LOG_LIMIT, in_use
-from taskmill._storage.sqlite.liveness import boot_id, identity_of
 from taskmill._storage.sqlite.opening import Connection, Durability
 from taskmill._storage.sqlite.procfs import OpenFile
 

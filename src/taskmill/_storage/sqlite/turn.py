@@ -11,6 +11,7 @@ from taskmill._core import lifecycle
 from taskmill._core.event import Notice
 from taskmill._core.job import FAILED_TTL, Claimed, ErrorInfo, Executor, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._storage.rows import error_text
 from taskmill._storage.sqlite.changes import SQL, Changes, delete
 from taskmill._storage.sqlite.insert import INLINE
 from taskmill._storage.sqlite.lanes import Lane, Request, is_whole, look
@@ -84,7 +85,7 @@ class Round(Changes):
                 "outcome": transition.event,
                 "started_at": started_at,
                 "ended_at": self.now,
-                "error": _error_text(transition.error),
+                "error": error_text(transition.error),
                 "session": self.session,
             },
         )
@@ -115,7 +116,7 @@ class Round(Changes):
                 "id": claimed.ref,
                 "state": transition.state,
                 "result": None if is_long else result,
-                "error": _error_text(transition.error),
+                "error": error_text(transition.error),
                 "reason": transition.reason,
                 "crashes": transition.crashes,
                 "started_at": started_at,
@@ -229,10 +230,6 @@ def _together(due: Sequence[Lane]) -> Iterator[Lanes]:
 
 def _rank(lane: Lane) -> tuple[int, Executor]:
     return -lane.priority, lane.serves
-
-
-def _error_text(error: ErrorInfo | None) -> str | None:
-    return None if error is None else json.dumps(error)
 
 
 def stale_of(connection: Connection, session: int, settlements: Sequence[Settlement]) -> list[Settlement]:

@@ -1,7 +1,8 @@
-"""A fork must meet nothing half done, and no SQLite connection may cross it.
+"""A fork must meet nothing half done, and no connection to a store may cross it.
 
-The child would inherit what SQLite remembers of its locks, and the kernel gives it none of them: it would write
-into a log that the parent, as the last one who is seen to use it, deletes (sqlite.org/howtocorrupt.html, 2.6).
+With SQLite, the child would inherit what it remembers of its locks, and the kernel gives it none of them: it would
+write into a log that the parent, as the last one who is seen to use it, deletes (sqlite.org/howtocorrupt.html, 2.6).
+With a server, parent and child would speak into the same socket.
 So all connections are closed before a fork and opened anew by the next use, in the parent as in the child.
 """
 

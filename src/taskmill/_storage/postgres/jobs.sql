@@ -1,0 +1,23 @@
+-- name: add
+select changed, ids from taskmill.add(%s, %s, %s);
+
+-- name: turn
+select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+
+-- name: bury
+select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fates)s, %(wall)s));
+
+-- name: cancel
+select answer, to_json(news) from taskmill.cancel(%s, %s);
+
+-- name: unwanted
+select job_id, fence from taskmill.held_by(%s) where cancel_requested;
+
+-- name: retry
+select taskmill.retry(%s, %s);
+
+-- name: prune
+select taskmill.prune(%s, %s);
+
+-- name: purge
+select taskmill.purge(%s, %s, %s);
