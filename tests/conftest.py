@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Literal, NoReturn
 from urllib.parse import urlsplit
 
 import psycopg
@@ -43,6 +43,25 @@ def postgres_url() -> Iterator[str]:
     try:
         with servers.postgres(fsync="off") as server:
             yield f"{server.url}/postgres"
+    except servers.NoServerError as error:
+        without_server(str(error))
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis or, where there is none, a Valkey; whoever uses it gives its mill a name of its own."""
+    yield from _redis_server("")
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    yield from _redis_server("valkey")
+
+
+def _redis_server(kind: Literal["valkey", ""]) -> Iterator[str]:
+    try:
+        with servers.redis(kind) as server:
+            yield server.url
     except servers.NoServerError as error:
         without_server(str(error))
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from taskmill._core.identity import new_job_id
 from taskmill._storage.base import Storage
 from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
 from tests.conformance.builders import Worker
@@ -19,13 +21,17 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
 def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
     store: Storage
-    if request.param == "memory":
-        store = MemoryStorage(clock)
-    else:
-        store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+    match request.param:
+        case "memory":
+            store = MemoryStorage(clock)
+        case "sqlite":
+            store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+        case kind:
+            url = request.getfixturevalue(f"{kind}_url")
+            store = open_storage(f"{url}?name={new_job_id()}", clock=clock)
     yield store
     store.close()
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from taskmill.errors import InvalidURL
+from taskmill.errors import ConfigurationError, InvalidURL
 
 if TYPE_CHECKING:
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
-_LATER = {"postgresql", "postgres", "redis", "rediss", "valkey", "valkeys"}
-_SCHEMES = ("sqlite", "memory")
-_OPTIONS = ("durability", "timeout")
+_LATER = {"postgresql", "postgres"}
+_SCHEMES = ("sqlite", "redis", "memory")
+_SQLITE_OPTIONS = ("durability", "timeout")
+_REDIS_OPTIONS = ("name", "timeout", "ca_certs")
+_REDIS_PORT, _PORTS = 6379, 1 << 16
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 
 DEFAULT_TIMEOUT = 5.0
@@ -27,6 +30,9 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
     - ``sqlite:///jobs.db`` is a file in the current folder, ``sqlite:////var/lib/jobs.db`` one anywhere;
       options: ``?durability=full`` (default; or ``normal``: a power cut may take the last moments) and
       ``&timeout=5`` (seconds to wait for another process that writes).
+    - ``redis://user:password@host:6379/0`` is a Redis or Valkey server (``valkey://`` says the same), ``rediss://`` one
+      by TLS; options: ``?name=taskmill`` (several mills can lie in one server, each under a name), ``&timeout=5``
+      (seconds within which a call returns or raises StoreUnavailable), ``&ca_certs=/path`` (whom to trust, for TLS).
     - ``memory://`` lives in this process and ends with it.
 
     Raises:
@@ -41,6 +47,10 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             return _sqlite(url, place, query, clock)
         case "memory":
             return _memory(url, rest, clock)
+        case "redis" | "valkey":
+            return _redis(url, place, query, clock, is_encrypted=False)
+        case "rediss" | "valkeys":
+            return _redis(url, place, query, clock, is_encrypted=True)
         case later if later in _LATER:
             raise _invalid(url, f"the store {later!r} comes with a later release")
         case unknown:
@@ -69,11 +79,53 @@ def _memory(url: str, rest: str, clock: Clock | None) -> Storage:
 
 def _sqlite(url: str, place: str, query: str, clock: Clock | None) -> Storage:
     path = _path(url, place)
-    given = _given(url, query)
+    given = _given(url, query, _SQLITE_OPTIONS)
     durability, timeout = _durability(url, given), _timeout(url, given)
     from taskmill._storage.sqlite.storage import SqliteStorage  # noqa: PLC0415  (only the adapter in use is loaded)
 
     return SqliteStorage(path, durability=durability, timeout=timeout, clock=clock)
+
+
+def _redis(url: str, place: str, query: str, clock: Clock | None, *, is_encrypted: bool) -> Storage:
+    given = _given(url, query, _REDIS_OPTIONS)
+    who, _, where = place.rpartition("@")
+    user, _, password = who.partition(":")
+    server, _, database = where.partition("/")
+    host, port = _host_and_port(url, server)
+    name = given.get("name", "taskmill")
+    if not name or not name.isprintable() or set("{}") & set(name):
+        raise _invalid(url, f"name={name} is no name for a mill: printable text without braces is")
+    if database and not (database.isascii() and database.isdecimal()):
+        raise _invalid(url, f"the database behind the slash is a number, and {database!r} is none")
+    timeout = _timeout(url, given)
+    try:
+        from taskmill._storage.redis.address import Address  # noqa: PLC0415  (only the adapter in use is loaded)
+        from taskmill._storage.redis.storage import RedisStorage  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigurationError(
+            f"a store in Redis needs redis-py, which is not to be had ({error}): pip install 'taskmill[redis]'"
+        ) from error
+    address = Address(
+        host=host,
+        port=port,
+        database=int(database or 0),
+        user=_unquoted(user) or None,
+        password=_unquoted(password) or None,
+        name=name,
+        is_encrypted=is_encrypted,
+        certificates=given.get("ca_certs"),
+    )
+    return RedisStorage(address, url, timeout=timeout, clock=clock)
+
+
+def _host_and_port(url: str, server: str) -> tuple[str, int]:
+    host, separator, port = server.rpartition(":")
+    if not separator or server.endswith("]"):
+        # An IPv6 address stands in brackets.
+        host, port = server, ""
+    if port and not (port.isascii() and port.isdecimal() and 0 < int(port) < _PORTS):
+        raise _invalid(url, f"{port!r} is no port")
+    return host.strip("[]") or "localhost", int(port or _REDIS_PORT)
 
 
 def _unquoted(text: str) -> str:
@@ -104,12 +156,12 @@ def _is_name(path: str) -> bool:
         return False
 
 
-def _given(url: str, query: str) -> dict[str, str]:
+def _given(url: str, query: str, options: Sequence[str]) -> dict[str, str]:
     given = {}
     for item in filter(None, query.split("&")):
         name, _, value = item.partition("=")
-        if name not in _OPTIONS:
-            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(_OPTIONS)}")
+        if name not in options:
+            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(options)}")
         given[name] = _unquoted(value)
     return given
 

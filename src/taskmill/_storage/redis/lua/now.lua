@@ -1,0 +1,5 @@
+-- now: the store's clock.
+-- needs: row
+-- flags: no-writes
+
+return string.format('%d', NOW)
