@@ -1,4 +1,4 @@
-"""The SQLite store against the memory store, which is the model: any operations, in any order, on one clock.
+"""Each store against the memory store, which is the model: any operations, in any order, on one clock.
 
 After each step both must show the same, return the same, and keep the invariants, which are told by neither.
 """
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskmill._core import lifecycle
+from taskmill._core.identity import new_job_id
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.lifecycle import Settlement
@@ -39,6 +40,7 @@ from taskmill._core.record import Job
 from taskmill._core.retry import RetryPolicy
 from taskmill._storage.base import LockState, Slots, Storage, Turn
 from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
 
@@ -211,14 +213,15 @@ CHAINS = st.lists(st.lists(calls(), min_size=1, max_size=3), max_size=2)
 class StorageMachine(RuleBasedStateMachine):
     """Two stores that are told the same."""
 
+    def new_store(self) -> Storage:
+        """An empty one, on the machine's clock."""
+        raise NotImplementedError
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.folder = TemporaryDirectory(prefix="taskmill-")
         self.model = Side(MemoryStorage(self.clock))
-        self.store = Side(
-            SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
-        )
+        self.store = Side(self.new_store())
         self.numbers = count(1)
         self.sessions: list[int] = []
         self.singles: list[NewJob] = []
@@ -240,7 +243,6 @@ class StorageMachine(RuleBasedStateMachine):
         for session in self.sessions:
             self.store.storage.sessions.end(session)
         self.store.storage.close()
-        self.folder.cleanup()
 
     def both(self, operate: Callable[[Side], T]) -> T:
         """Do the same to both; they must answer the same."""
@@ -657,9 +659,41 @@ def _pick(choices: Sequence[T], index: int) -> T:
     return choices[-1 - index % len(choices)]
 
 
-TestStores = pytest.mark.timeout(0)(StorageMachine.TestCase)
-TestStores.settings = (
-    settings.get_profile("long")
-    if settings.get_current_profile_name() == "long"
-    else settings(max_examples=250, stateful_step_count=40, deadline=None)
-)
+class SqliteMachine(StorageMachine):
+    def __init__(self) -> None:
+        self.folder = TemporaryDirectory(prefix="taskmill-")
+        super().__init__()
+
+    def new_store(self) -> Storage:
+        return SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self.folder.cleanup()
+
+
+class RedisMachine(StorageMachine):
+    url = ""
+
+    def new_store(self) -> Storage:
+        return open_storage(f"{self.url}?name={new_job_id()}", clock=self.clock)
+
+
+def _of(examples: int) -> settings:
+    if settings.get_current_profile_name() == "long":
+        return settings.get_profile("long")
+    return settings(max_examples=examples, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.timeout(0)
+class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc]
+    settings = _of(250)
+
+
+@pytest.mark.timeout(0)
+class TestRedis(RedisMachine.TestCase):  # type: ignore[misc]
+    settings = _of(60)
+
+    @pytest.fixture(autouse=True)
+    def _server(self, redis_url: str) -> None:
+        RedisMachine.url = redis_url

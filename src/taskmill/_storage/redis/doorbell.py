@@ -138,10 +138,11 @@ class Listener:
                 self._hears_ends.wait(_UNHEARD)
 
     def close(self) -> None:
+        """Listen no more; the thread ends when it hears of that."""
         self._is_closed = True
-        self.is_heard = False
-        if self._connection is not None:
-            self._connection.disconnect()
+        if self.is_heard:
+            with suppress(*trouble.LOST):
+                self._send("UNSUBSCRIBE", self.channel)
 
     def _send(self, *command: str) -> None:
         with self._sending:
@@ -165,13 +166,12 @@ class Listener:
                     if self._bell.is_waited_for():
                         self._send("SUBSCRIBE", self._ends)
                 self._hear_all()
-            except (*trouble.LOST, trouble.ANSWERED, ValueError) as error:
-                # ValueError: the connection was closed by another thread in the middle of a look.
+            except (*trouble.LOST, trouble.ANSWERED) as error:
                 self._after_loss(error)
+        if self._connection is not None:
+            self._connection.disconnect()
 
     def _after_loss(self, error: Exception) -> None:
-        if self._is_closed:
-            return
         if self.is_heard:
             logger.info("no doorbell at %s (%s): others are noticed within 50 ms", self._link.address, error)
         self.is_heard = False

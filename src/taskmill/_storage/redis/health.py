@@ -56,7 +56,7 @@ class RedisHealth(Health):
         following = "0"
         while following:
             following, broken = json.loads(self._caller.look("verify", following, peeks=True))
-                for rule, name in broken or ():
+            for rule, name in broken or ():
                 found.setdefault(rule, []).append(name)
         return [Violation(rule, len(names), names[:_EXAMPLES]) for rule, names in sorted(found.items())]
 

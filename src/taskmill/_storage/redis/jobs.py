@@ -14,6 +14,7 @@ from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.rows import row_of
 from taskmill._storage.redis.sessions import RedisSessions
+from taskmill.errors import StoreRefused
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -95,6 +96,8 @@ def added_text(jobs: Sequence[NewJob]) -> str:
 
 
 def _added(job: NewJob) -> list[object]:
+    if "\0" in f"{job.queue}{job.task}{job.key}":
+        raise StoreRefused("Redis cannot hold a queue, a task or a key with a NUL in its name: leave it out")
     call = [
         *(job.job_id, job.task, job.queue, job.executor, job.headers, job.args),
         *(job.lock, job.key, job.pipeline, job.tags),

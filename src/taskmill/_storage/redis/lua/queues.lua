@@ -4,7 +4,7 @@
 
 local now, due = string.format('%d', NOW), {}
 for _, name in ipairs(call('SMEMBERS', BASE .. 'lanes')) do
-  local queue = string.match(string.match(name, '^%a+ %-?%d+ (.*)$'), '^[^\n]*')
+  local queue = string.match(string.match(name, '^%a+ %-?%d+ (.*)$'), '^%Z*')
   due[queue] = (due[queue] or 0) + call('ZCOUNT', BASE .. 'lane:' .. name, '-inf', now)
 end
 -- Those that are due no more: the next turn ends them.

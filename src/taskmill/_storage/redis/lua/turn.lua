@@ -94,7 +94,7 @@ local function served_lanes(wish)
   for _, name in ipairs(call('SMEMBERS', BASE .. 'lanes')) do
     local executor, priority, rest = string.match(name, '^(%a+) (%-?%d+) (.*)$')
     local is_served = (wish.wants[executor] or 0) > 0
-    local its_queue, task = string.match(rest, '^(.*)\n(.*)$')
+    local its_queue, task = string.match(rest, '^(.*)%z(.*)$')
     is_served = is_served and (not queues or queues[its_queue or rest])
     if is_served and task then
       if not known then
@@ -309,6 +309,7 @@ local claimed = {}
 if is_me and call('HEXISTS', BASE .. 'sessions', session) == 1 then
   claimed = claim(lanes, wish.wants)
 end
+flush()
 local claimed_text = told(claimed)
 local next_text = next_at(lanes)
 local reply = finish(joined({ listed(stale), claimed_text, next_text }))

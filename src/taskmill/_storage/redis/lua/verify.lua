@@ -27,7 +27,7 @@ local function lane_of(row)
   if row[SUSPECT] == 1 then
     executor = 'alone'
   elseif row[HANDED_ON] == 1 then
-    executor, queue = 'elsewhere', queue .. '\n' .. call_of(row)[TASK]
+    executor, queue = 'elsewhere', queue .. '\0' .. call_of(row)[TASK]
   end
   return executor .. ' ' .. row[PRIORITY] .. ' ' .. queue
 end

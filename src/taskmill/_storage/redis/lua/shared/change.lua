@@ -28,7 +28,7 @@ local function lane_of(row)
   if row[SUSPECT] == 1 then
     return 'alone ' .. row[PRIORITY] .. ' ' .. queue
   elseif row[HANDED_ON] == 1 then
-    return 'elsewhere ' .. row[PRIORITY] .. ' ' .. queue .. '\n' .. call_of(row)[TASK]
+    return 'elsewhere ' .. row[PRIORITY] .. ' ' .. queue .. '\0' .. call_of(row)[TASK]
   end
   return executor .. ' ' .. row[PRIORITY] .. ' ' .. queue
 end
@@ -163,7 +163,7 @@ local function delete(row)
     call('ZREM', BASE .. 'expiring', row[REF])
   end
   if row[KEYED] == 1 then
-    call('HDEL', BASE .. 'keys', known[TASK] .. '\n' .. known[KEY])
+    call('HDEL', BASE .. 'keys', known[TASK] .. '\0' .. known[KEY])
   end
   if row[PIPED] == 1 then
     call('ZREM', BASE .. 'steps:' .. known[PIPELINE], row[REF])

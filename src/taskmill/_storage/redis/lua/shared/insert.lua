@@ -8,7 +8,7 @@ local function add(jobs)
     local delay, run_at, expires_in, max_attempts, ttl, is_locked, text = unpack(job, 8, 14)
     local known = call('ZSCORE', BASE .. 'ids', job_id)
     if not known and key ~= cjson.null then
-      known = call('HGET', BASE .. 'keys', task .. '\n' .. key)
+      known = call('HGET', BASE .. 'keys', task .. '\0' .. key)
     end
     if known then
       ids[i] = id_of(row_of(ref_of(known)))
@@ -32,7 +32,7 @@ local function add(jobs)
       later('HSET', 'call', ref, text)
       call('ZADD', BASE .. 'ids', ref, job_id)
       if row[KEYED] == 1 then
-        call('HSET', BASE .. 'keys', task .. '\n' .. key, ref)
+        call('HSET', BASE .. 'keys', task .. '\0' .. key, ref)
       end
       if row[PIPED] == 1 then
         call('ZADD', BASE .. 'steps:' .. pipeline, step, ref)
