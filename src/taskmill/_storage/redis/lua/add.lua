@@ -1,4 +1,4 @@
 -- add: store jobs, all or none.
--- needs: row change insert
+-- needs: row news line insert
 
 return finish(listed(add(cjson.decode(ARGV[2]))))

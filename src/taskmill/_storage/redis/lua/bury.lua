@@ -1,5 +1,5 @@
 -- bury: end the session of a process that crashed.
--- needs: row change lock settle session
+-- needs: row news line change pipeline lock settle session
 -- flags: allow-oom
 
 local session = ARGV[2]

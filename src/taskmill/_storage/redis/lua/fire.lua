@@ -1,5 +1,5 @@
 -- fire: account for slots of a schedule, and store the job of the last one.
--- needs: row change insert schedule
+-- needs: row news line insert schedule
 
 local name, after, slot, skipped = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 

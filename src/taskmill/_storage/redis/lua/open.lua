@@ -1,5 +1,5 @@
 -- open: begin a session.
--- needs: row change session
+-- needs: row news session
 -- flags: allow-oom
 
 local session = string.format('%d', call('INCR', BASE .. 'session-ids'))

@@ -1,11 +1,11 @@
 -- purge: delete waiting or ended jobs by hand.
--- needs: row change deletion
+-- needs: row news line change pipeline deletion
 -- flags: allow-oom
 
 local only, limit = cjson.decode(ARGV[2]), tonumber(ARGV[4])
 
 local function is_asked_for(row)
-  return only == cjson.null or string.match(row[PLACE], ' (.*)') == only
+  return only == cjson.null or queue_of(row) == only
 end
 
 local function ended_rows()

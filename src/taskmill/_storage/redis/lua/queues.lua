@@ -11,7 +11,7 @@ end
 for _, ref in ipairs(call('ZRANGEBYSCORE', BASE .. 'expiring', '-inf', now)) do
   local row = row_of(ref)
   if row[STATE] == QUEUED and row[PARKED] == 0 and row[RUN_AT] <= NOW then
-    local queue = string.match(row[PLACE], ' (.*)')
+    local queue = queue_of(row)
     due[queue] = due[queue] - 1
   end
 end

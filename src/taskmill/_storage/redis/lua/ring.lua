@@ -1,5 +1,5 @@
 -- ring: let one process that rests know that there may be jobs to claim.
--- needs: row change
+-- needs: row news
 -- flags: allow-oom
 
 ring()

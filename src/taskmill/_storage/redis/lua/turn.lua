@@ -1,5 +1,5 @@
 -- turn: record what ended and claim what comes next.
--- needs: row change lock settle session
+-- needs: row news line change pipeline lock settle session
 -- flags: allow-oom
 
 local session, number = ARGV[2], tonumber(ARGV[4])
@@ -10,19 +10,22 @@ local ITS_REF, ITS_FENCE, ITS_JOB_ID, ITS_START, ITS_END = 1, 2, 3, 4, 5
 -- --- settling
 
 -- Ends a job that touches no other row; what most settlements come to.
-local function succeed_plainly(row, job_id, result)
+local function succeed_plainly(row, result)
+  local held, outcomes = later('SREM', 'held:' .. session), later('HSET', 'outcome')
+  local kept, n = later('ZADD', ended_key(row)), #outcomes
+  local m = #kept
   row[STATE], row[ENDED_AT] = SUCCEEDED, NOW
   touch(row)
+  held[#held + 1] = row[REF]
+  kept[m + 1], kept[m + 2] = string.format('%d', outlived_at(row)), row[REF]
+  outcomes[n + 1], outcomes[n + 2] = row[REF], result
   if row[CANCELLING] == 1 then
-    later('SREM', 'cancelling', row[REF])
+    call('SREM', BASE .. 'cancelling', row[REF])
   end
-  later('SREM', 'held:' .. session, row[REF])
-  later('ZADD', ended_key(row), string.format('%d', outlived_at(row)), row[REF])
-  later('HSET', 'outcome', row[REF], result)
-  later('LPUSH', 'recent', row[REF])
+  happened(row)
   count(row, RUNNING, -1)
   count(row, SUCCEEDED, 1)
-  ended[#ended + 1] = job_id
+  ended[#ended + 1] = row.id
   has_changed = true
 end
 
@@ -39,7 +42,7 @@ local function settle(item)
     if type(ending) == 'table' then
       settle_as(row, ending)
     elseif row[LOCKED] == 0 and row[PIPED] == 0 and row[RESULT_TTL] > 0 then
-      succeed_plainly(row, row.id, ending)
+      succeed_plainly(row, ending)
     else
       settle_as(row, { state = 'succeeded', outcome = ending, crashes = 0 })
     end
@@ -149,10 +152,11 @@ local function start(row)
   row[CLAIMED_AT], row[STARTED_AT] = NOW, 0
   touch(row)
   if row[EXPIRES_AT] ~= 0 then
-    later('ZREM', 'expiring', row[REF])
+    call('ZREM', BASE .. 'expiring', row[REF])
   end
-  later('SADD', 'held:' .. session, row[REF])
-  later('LPUSH', 'recent', row[REF])
+  local held = later('SADD', 'held:' .. session)
+  held[#held + 1] = row[REF]
+  happened(row)
   count(row, QUEUED, -1)
   count(row, RUNNING, 1)
   has_changed = true
@@ -312,5 +316,6 @@ end
 flush()
 local claimed_text = told(claimed)
 local next_text = next_at(lanes)
+forget_events()
 local reply = finish(joined({ listed(stale), claimed_text, next_text }))
 return { reply, tonumber(call('GET', BASE .. 'version') or 0), string.format('%d', NOW) }

@@ -1,5 +1,5 @@
 -- verify: the rules that some jobs break, and at the beginning those that locks, sessions and lanes break.
--- needs: row
+-- needs: row news line
 -- flags: no-writes
 
 local cursor, broken = ARGV[2], {}
@@ -20,16 +20,6 @@ local function step_before(row)
   local steps = BASE .. 'steps:' .. call_of(row)[PIPELINE]
   local ref = call('ZRANGEBYSCORE', steps, row[STEP] - 1, row[STEP] - 1)[1]
   return ref and row_of(ref)
-end
-
-local function lane_of(row)
-  local executor, queue = string.match(row[PLACE], '^(%a+) (.*)$')
-  if row[SUSPECT] == 1 then
-    executor = 'alone'
-  elseif row[HANDED_ON] == 1 then
-    executor, queue = 'elsewhere', queue .. '\0' .. call_of(row)[TASK]
-  end
-  return executor .. ' ' .. row[PRIORITY] .. ' ' .. queue
 end
 
 -- --- jobs
@@ -56,7 +46,7 @@ local function verify_row(row)
     if not is_session(row[SESSION]) or call('SISMEMBER', BASE .. 'held:' .. session, row[REF]) == 0 then
       blame('running-without-session', id_of(row))
     end
-  elseif is_final(row) and not has('ended:' .. string.match(row[PLACE], ' (.*)'), row[REF]) then
+  elseif is_final(row) and not has('ended:' .. queue_of(row), row[REF]) then
     blame('ended-and-kept-for-ever', id_of(row))
   end
   if row[STEP] > 0 and not is_final(row) then

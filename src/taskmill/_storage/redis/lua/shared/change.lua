@@ -1,95 +1,30 @@
--- Every change of a job's state, said once: what follows for the queue, for who waits, for the counts.
+-- Every change of a job's state, said once: what follows for its place in the indexes.
 
 -- After a failure a job is kept for so long at least.
 local FAILED_TTL = 30 * 86400 * 1000000
--- What a job was cancelled for, as it is kept; a reason and an error.
-local REVOKED, EXPIRED = 'revoked', 'expired'
-local STEP_BEFORE = 'a step before it did not succeed'
--- So many of the latest events are kept, each by the name of its job.
-local EVENTS = 10000
-
-local ended, notices, tally = {}, {}, {}
-local has_freed, has_changed = false, false
-
-local function note(kind, row, reason)
-  notices[#notices + 1] = cjson.encode({ kind, id_of(row), reason or cjson.null })
-end
-
-local function count(row, state, by)
-  local name = state .. ' ' .. string.match(row[PLACE], ' (.*)')
-  tally[name] = (tally[name] or 0) + by
-end
-
--- --- in the queue
-
--- A lane holds what shares an executor, a priority and a queue, by run_at and then by order of adding.
-local function lane_of(row)
-  local executor, queue = string.match(row[PLACE], '^(%a+) (.*)$')
-  if row[SUSPECT] == 1 then
-    return 'alone ' .. row[PRIORITY] .. ' ' .. queue
-  elseif row[HANDED_ON] == 1 then
-    return 'elsewhere ' .. row[PRIORITY] .. ' ' .. queue .. '\0' .. call_of(row)[TASK]
-  end
-  return executor .. ' ' .. row[PRIORITY] .. ' ' .. queue
-end
-
--- Where it stands among those that wait for a lock: these names are in the order of claiming.
-local function place_of(row)
-  return string.format('%03d %018.0f ', 100 - row[PRIORITY], math.max(0, row[RUN_AT])) .. row[REF]
-end
-
-local function enter(row)
-  local lane = lane_of(row)
-  call('SADD', BASE .. 'lanes', lane)
-  call('ZADD', BASE .. 'lane:' .. lane, string.format('%d', row[RUN_AT]), row[REF])
-end
-
-local function leave(row)
-  if row[PARKED] == 1 then
-    local lock = call_of(row)[LOCK]
-    call('ZREM', BASE .. 'parked:' .. lock, place_of(row))
-    if call('EXISTS', BASE .. 'parked:' .. lock) == 0 then
-      call('SREM', BASE .. 'awaited', lock)
-    end
-  else
-    call('ZREM', BASE .. 'lane:' .. lane_of(row), row[REF])
-  end
-end
-
-local function park(row, lock)
-  call('ZREM', BASE .. 'lane:' .. lane_of(row), row[REF])
-  call('ZADD', BASE .. 'parked:' .. lock, 0, place_of(row))
-  call('SADD', BASE .. 'awaited', lock)
-  row[PARKED] = 1
-  touch(row)
-  has_changed = true
-end
-
--- Let the first waiter be claimed again, if the lock is free.
-local function let_through(lock)
-  if call('HEXISTS', BASE .. 'locks', lock) == 1 then
-    return
-  end
-  local first = call('ZRANGE', BASE .. 'parked:' .. lock, 0, 0)[1]
-  if first then
-    local row = row_of(string.match(first, '%d+$'))
-    leave(row)
-    row[PARKED] = 0
-    touch(row)
-    enter(row)
-    has_freed, has_changed = true, true
-  end
-end
-
--- --- from state to state
 
 local function outlived_at(row)
   local ttl = row[RESULT_TTL]
   return row[ENDED_AT] + (row[STATE] == FAILED and math.max(ttl, FAILED_TTL) or ttl)
 end
 
+-- So many of the latest events are kept, each by the name of its job.
+local EVENTS = 10000
+
 local function ended_key(row)
-  return 'ended:' .. string.match(row[PLACE], ' (.*)')
+  return 'ended:' .. queue_of(row)
+end
+
+local function happened(row)
+  local recent = later('LPUSH', 'recent')
+  recent[#recent + 1] = row[REF]
+end
+
+-- Now and then is enough.
+local function forget_events()
+  if NOW % 100 == 0 then
+    call('LTRIM', BASE .. 'recent', 0, EVENTS - 1)
+  end
 end
 
 local function move(row, state)
@@ -126,7 +61,7 @@ local function move(row, state)
   count(row, before, -1)
   count(row, state, 1)
   touch(row)
-  later('LPUSH', 'recent', row[REF])
+  happened(row)
   has_changed = true
 end
 
@@ -175,107 +110,4 @@ local function delete(row)
   count(row, row[STATE], -1)
   rows[row[REF]] = false
   row.is_gone, has_changed = true, true
-end
-
--- --- pipelines
-
-local function steps(row, first, last)
-  if row[PIPED] == 0 then
-    return {}
-  end
-  local refs = call('ZRANGEBYSCORE', BASE .. 'steps:' .. call_of(row)[PIPELINE], first, last)
-  local found = {}
-  fetch(refs)
-  for i, ref in ipairs(refs) do
-    found[i] = row_of(ref)
-  end
-  return found
-end
-
-local function step_before(row)
-  return steps(row, row[STEP] - 1, row[STEP] - 1)[1]
-end
-
-local function step_after(row)
-  return steps(row, row[STEP] + 1, row[STEP] + 1)[1]
-end
-
-local function later_steps(row)
-  return steps(row, row[STEP] + 1, '+inf')
-end
-
--- Whether a later step has not ended, so that the result must stay.
-local function is_needed(row)
-  for _, step in ipairs(later_steps(row)) do
-    if not is_final(step) then
-      return true
-    end
-  end
-  return false
-end
-
--- --- cancelling
-
-local function cancel_one(row, reason)
-  end_as(row, id_of(row), CANCELLED, cjson.encode({ reason, cjson.null }))
-  note('cancelled', row, reason)
-end
-
-local function cancel_later(row)
-  for _, step in ipairs(later_steps(row)) do
-    if step[STATE] == BLOCKED then
-      cancel_one(step, STEP_BEFORE)
-    end
-  end
-end
-
-local function cancel(row, reason)
-  cancel_one(row, reason)
-  cancel_later(row)
-end
-
--- After a waiting job is gone: it may have been the one that was let through to its lock.
-local function let_next_through(row)
-  if row[LOCKED] == 1 then
-    let_through(call_of(row)[LOCK])
-  end
-end
-
--- --- the end of every operation
-
--- Rings one process that rests and has room for any job or, where there is none, all that have some.
-local function ring()
-  local bell = call('SPOP', BASE .. 'resting:all')
-  while bell do
-    if call('PUBLISH', bell, 'jobs') > 0 then
-      return
-    end
-    bell = call('SPOP', BASE .. 'resting:all')
-  end
-  for _, each in ipairs(call('SMEMBERS', BASE .. 'resting:some')) do
-    call('PUBLISH', each, 'jobs')
-  end
-  call('DEL', BASE .. 'resting:some')
-end
-
--- What every operation that changes something answers, and whom it wakes; *answer* is JSON.
-local function finish(answer)
-  flush()
-  for name, by in pairs(tally) do
-    if by ~= 0 and call('HINCRBY', BASE .. 'counts', name, by) == 0 then
-      call('HDEL', BASE .. 'counts', name)
-    end
-  end
-  if has_changed then
-    call('INCR', BASE .. 'version')
-    call('LTRIM', BASE .. 'recent', 0, EVENTS - 1)
-  end
-  local gone = listed(ended)
-  if #ended > 0 then
-    call('PUBLISH', BASE .. 'ended', gone)
-  end
-  if has_freed then
-    ring()
-  end
-  return joined({ answer, joined(notices), gone, tostring(has_freed) })
 end

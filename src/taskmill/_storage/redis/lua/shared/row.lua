@@ -41,20 +41,16 @@ end
 
 -- --- what is written at the end, many in one command
 
-local pending, names = {}, {}
+local pending, by_name = {}, {}
 
-local function later(command, name, ...)
-  local known = names[name]
-  if not known then
-    known = { command = command, name = name }
-    names[name], pending[#pending + 1] = known, known
-  elseif known.command ~= command then
-    error('two commands for ' .. name)
+-- The list of what that command will be given; each use of a key until the next `flush` is by one command.
+local function later(command, name)
+  local list = by_name[name]
+  if not list then
+    list = { command = command, name = name }
+    by_name[name], pending[#pending + 1] = list, list
   end
-  local n = #known
-  for i = 1, select('#', ...) do
-    known[n + i] = select(i, ...)
-  end
+  return list
 end
 
 local rows, touched = {}, {}
@@ -67,24 +63,24 @@ local function touch(row)
 end
 
 local function flush()
-  local fields = {}
+  local fields, n = {}, 0
   for _, row in ipairs(touched) do
     row.is_touched = nil
     if not row.is_gone then
-      fields[#fields + 1] = row[REF]
-      fields[#fields + 1] = struct.pack(FORMAT, unpack(row, 1, PLACE))
+      fields[n + 1], fields[n + 2] = row[REF], struct.pack(FORMAT, unpack(row, 1, PLACE))
+      n = n + 2
     end
   end
   touched = {}
   in_parts(fields, function(...)
     call('HSET', BASE .. 'row', ...)
   end)
-  for _, one in ipairs(pending) do
-    in_parts(one, function(...)
-      call(one.command, BASE .. one.name, ...)
+  for _, list in ipairs(pending) do
+    in_parts(list, function(...)
+      call(list.command, BASE .. list.name, ...)
     end)
   end
-  pending, names = {}, {}
+  pending, by_name = {}, {}
 end
 
 -- --- reading
@@ -138,6 +134,18 @@ end
 
 local function id_of(row)
   return row.id or call_of(row)[JOB_ID]
+end
+
+local queues = {}
+
+local function queue_of(row)
+  local place = row[PLACE]
+  local queue = queues[place]
+  if not queue then
+    queue = string.match(place, ' (.*)')
+    queues[place] = queue
+  end
+  return queue
 end
 
 local function is_final(row)
