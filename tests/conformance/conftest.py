@@ -21,7 +21,7 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis", "valkey"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "valkey"])
 def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
     store: Storage
     match request.param:
@@ -29,6 +29,8 @@ def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) ->
             store = MemoryStorage(clock)
         case "sqlite":
             store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+        case "postgres":
+            store = open_storage(request.getfixturevalue("empty_postgres"), clock=clock)
         case kind:
             url = request.getfixturevalue(f"{kind}_url")
             store = open_storage(f"{url}?name={new_job_id()}", clock=clock)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from taskmill.errors import ConfigurationError, InvalidURL
@@ -14,11 +13,8 @@ if TYPE_CHECKING:
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
-_LATER = {"postgresql", "postgres"}
-_SCHEMES = ("sqlite", "redis", "memory")
-_SQLITE_OPTIONS = ("durability", "timeout")
-_REDIS_OPTIONS = ("name", "timeout", "ca_certs")
-_REDIS_PORT, _PORTS = 6379, 1 << 16
+_SCHEMES = ("sqlite", "postgresql", "redis", "memory")
+_OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 
 DEFAULT_TIMEOUT = 5.0
@@ -30,13 +26,17 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
     - ``sqlite:///jobs.db`` is a file in the current folder, ``sqlite:////var/lib/jobs.db`` one anywhere;
       options: ``?durability=full`` (default; or ``normal``: a power cut may take the last moments) and
       ``&timeout=5`` (seconds to wait for another process that writes).
+    - ``memory://`` lives in this process and ends with it.
+    - ``postgresql://user@host/database`` is a schema of its own in that database; options, besides those of libpq:
+      ``?timeout=5`` (seconds to go on trying while the server is away), ``&connections=10`` (the most that a process
+      opens), ``&listen=host:port`` (for notifications, where a pooler stands before the server).
     - ``redis://user:password@host:6379/0`` is a Redis or Valkey server (``valkey://`` says the same), ``rediss://`` one
       by TLS; options: ``?name=taskmill`` (several mills can lie in one server, each under a name), ``&timeout=5``
       (seconds within which a call returns or raises StoreUnavailable), ``&ca_certs=/path`` (whom to trust, for TLS).
-    - ``memory://`` lives in this process and ends with it.
 
     Raises:
         InvalidURL: anything else.
+        ConfigurationError: psycopg is not installed, which a store in PostgreSQL needs, or redis-py for one in Redis.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -47,12 +47,10 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             return _sqlite(url, place, query, clock)
         case "memory":
             return _memory(url, rest, clock)
-        case "redis" | "valkey":
-            return _redis(url, place, query, clock, is_encrypted=False)
-        case "rediss" | "valkeys":
-            return _redis(url, place, query, clock, is_encrypted=True)
-        case later if later in _LATER:
-            raise _invalid(url, f"the store {later!r} comes with a later release")
+        case "redis" | "rediss" | "valkey" | "valkeys":
+            return _redis(url, clock)
+        case "postgresql" | "postgres":
+            return _postgres(url, clock)
         case unknown:
             raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
 
@@ -79,53 +77,37 @@ def _memory(url: str, rest: str, clock: Clock | None) -> Storage:
 
 def _sqlite(url: str, place: str, query: str, clock: Clock | None) -> Storage:
     path = _path(url, place)
-    given = _given(url, query, _SQLITE_OPTIONS)
+    given = _given(url, query)
     durability, timeout = _durability(url, given), _timeout(url, given)
     from taskmill._storage.sqlite.storage import SqliteStorage  # noqa: PLC0415  (only the adapter in use is loaded)
 
     return SqliteStorage(path, durability=durability, timeout=timeout, clock=clock)
 
 
-def _redis(url: str, place: str, query: str, clock: Clock | None, *, is_encrypted: bool) -> Storage:
-    given = _given(url, query, _REDIS_OPTIONS)
-    who, _, where = place.rpartition("@")
-    user, _, password = who.partition(":")
-    server, _, database = where.partition("/")
-    host, port = _host_and_port(url, server)
-    name = given.get("name", "taskmill")
-    if not name or not name.isprintable() or set("{}") & set(name):
-        raise _invalid(url, f"name={name} is no name for a mill: printable text without braces is")
-    if database and not (database.isascii() and database.isdecimal()):
-        raise _invalid(url, f"the database behind the slash is a number, and {database!r} is none")
-    timeout = _timeout(url, given)
+def _postgres(url: str, clock: Clock | None) -> Storage:
     try:
-        from taskmill._storage.redis.address import Address  # noqa: PLC0415  (only the adapter in use is loaded)
-        from taskmill._storage.redis.storage import RedisStorage  # noqa: PLC0415
+        import psycopg  # noqa: F401, PLC0415  (only the adapter in use is loaded)
     except ImportError as error:
         raise ConfigurationError(
-            f"a store in Redis needs redis-py, which is not to be had ({error}): pip install 'taskmill[redis]'"
+            "a store in PostgreSQL needs psycopg: pip install 'taskmill[postgres]' (" + str(error) + ")"
         ) from error
-    address = Address(
-        host=host,
-        port=port,
-        database=int(database or 0),
-        user=_unquoted(user) or None,
-        password=_unquoted(password) or None,
-        name=name,
-        is_encrypted=is_encrypted,
-        certificates=given.get("ca_certs"),
-    )
-    return RedisStorage(address, url, timeout=timeout, clock=clock)
+    from taskmill._storage.postgres.address import address  # noqa: PLC0415
+    from taskmill._storage.postgres.storage import PostgresStorage  # noqa: PLC0415
+
+    return PostgresStorage(address(url, shown(url)), clock=clock)
 
 
-def _host_and_port(url: str, server: str) -> tuple[str, int]:
-    host, separator, port = server.rpartition(":")
-    if not separator or server.endswith("]"):
-        # An IPv6 address stands in brackets.
-        host, port = server, ""
-    if port and not (port.isascii() and port.isdecimal() and 0 < int(port) < _PORTS):
-        raise _invalid(url, f"{port!r} is no port")
-    return host.strip("[]") or "localhost", int(port or _REDIS_PORT)
+def _redis(url: str, clock: Clock | None) -> Storage:
+    try:
+        import redis  # noqa: F401, PLC0415  (only the adapter in use is loaded)
+    except ImportError as error:
+        raise ConfigurationError(
+            "a store in Redis or Valkey needs redis-py: pip install 'taskmill[redis]' (" + str(error) + ")"
+        ) from error
+    from taskmill._storage.redis.address import address  # noqa: PLC0415
+    from taskmill._storage.redis.storage import RedisStorage  # noqa: PLC0415
+
+    return RedisStorage(address(url, shown(url)), url, clock=clock)
 
 
 def _unquoted(text: str) -> str:
@@ -156,12 +138,12 @@ def _is_name(path: str) -> bool:
         return False
 
 
-def _given(url: str, query: str, options: Sequence[str]) -> dict[str, str]:
+def _given(url: str, query: str) -> dict[str, str]:
     given = {}
     for item in filter(None, query.split("&")):
         name, _, value = item.partition("=")
-        if name not in options:
-            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(options)}")
+        if name not in _OPTIONS:
+            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(_OPTIONS)}")
         given[name] = _unquoted(value)
     return given
 

@@ -31,7 +31,7 @@ def queue_count(name: str, rows: Iterable[tuple[Any, ...]]) -> QueueCount:
 
 
 def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
-    """The job of *row*, whose columns are those of the table and `long_args`, `long_result`: of its payloads."""
+    """The job of *row*, whose columns are named as the fields are; `executor` is that which it is claimed for."""
     return Job(
         job_id=row["job_id"],
         task=row["task"],
@@ -64,8 +64,8 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         step=row["step"],
         cancel_requested=bool(row["cancel_requested"]),
         # Of a damaged row they may be nowhere.
-        args=row["args"] if row["args"] is not None else row["long_args"] or "",
-        result=row["long_result"] if row["result"] is None else row["result"],
+        args=row["args"] or "",
+        result=row["result"],
         error=error_of(row["error"]),
         attempts=attempts,
     )

@@ -35,9 +35,8 @@ _NO_RETRY: Any = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
 class Link:
     """Calls to the server of one mill."""
 
-    def __init__(self, address: Address, timeout: float) -> None:
+    def __init__(self, address: Address) -> None:
         self.address = address
-        self.timeout = timeout
         self._opening = Opening(address)
         self._idle: deque[Any] = deque()
         # A cluster says where the keys of this mill are; all are in one place.
@@ -132,7 +131,7 @@ class Link:
         """Wait for the next try, or say that there is none."""
         waited = time.monotonic() - begun
         rest = random.uniform(0, min(_LONGEST, _SHORTEST * 2**tries))  # noqa: S311  (spreads retries, no secret)
-        if is_over or waited + rest >= self.timeout:
+        if is_over or waited + rest >= self.address.timeout:
             # The other connections are most likely no better.
             self.close()
             raise trouble.unavailable(self.address, error, waited) from error
@@ -144,7 +143,7 @@ class Link:
             with suppress(IndexError):
                 connection = self._idle.pop()
         if connection is None:
-            remaining = self.timeout - (time.monotonic() - begun)
+            remaining = self.address.timeout - (time.monotonic() - begun)
             connection = self.connect(max(_LEAST, remaining))
         if not peeks:
             try:
@@ -170,7 +169,7 @@ class Link:
             "protocol": 2,
         }
         if address.is_encrypted:
-            return redis.SSLConnection(**options, ssl_ca_certs=address.certificates)
+            return redis.SSLConnection(**options, ssl_ca_certs=address.ca_certs)
         return redis.Connection(**options)
 
     def _give_back(self, connection: Any, *, is_first: bool) -> None:

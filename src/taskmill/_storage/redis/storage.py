@@ -17,16 +17,12 @@ from taskmill._storage.redis.sessions import RedisSessions
 
 
 class RedisStorage(Storage):
-    """Jobs in a Redis or Valkey server.
+    """Jobs in a Redis or Valkey server; *clock* is for tests, in the place of the server's own."""
 
-    *timeout*: seconds within which a call returns, or raises StoreUnavailable. *clock*: for tests, in the place of the
-    server's own.
-    """
-
-    def __init__(self, address: Address, url: str, *, timeout: float = 5.0, clock: Clock | None = None) -> None:
+    def __init__(self, address: Address, url: str, *, clock: Clock | None = None) -> None:
         self.url = url
         self._clock = clock
-        self._link = Link(address, timeout)
+        self._link = Link(address)
         self._moment = Moment(self._link)
         self.wake: RedisBell = RedisBell(self._link)
         self._caller = Caller(self._link, clock, self.wake, self._moment)

@@ -4,24 +4,28 @@ select task, state, reason,
 from taskmill_job j where job_id = :job_id;
 
 -- name: job
-select j.*,
-    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
-    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+-- Here, and in the next two: of columns that share a name, the first is read.
+select
+    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    j.*
 from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job where job_id = :job_id));
 
 -- name: find
-select j.*,
-    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
-    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+select
+    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    j.*
 from taskmill_job j
 where (:states is null or state in (select value from json_each(:states)))
 and (:task is null or task = :task) and (:queue is null or queue = :queue)
 order by id desc limit :limit;
 
 -- name: steps
-select j.*,
-    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
-    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+select
+    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    j.*
 from taskmill_job j
 where pipeline = :pipeline
 and (:states is null or state in (select value from json_each(:states)))

@@ -1,0 +1,37 @@
+-- The jobs, each with the fields of a NewJob; whether any of them is new and, unless all are, the ids that they are known
+-- by, in order.
+create or replace function taskmill.add(
+    _jobs json, _count integer, _wall bigint, out changed boolean, out ids text[]
+)
+language plpgsql as $$
+declare
+    _now bigint := taskmill.clock(_wall);
+    added integer;
+begin
+    insert into taskmill.job (
+        job_id, state, lane, run_at, max_attempts, task, enqueued_at, expires_at, delay, result_ttl, lock, key, tags,
+        headers, pipeline, step, args
+    )
+    select
+        job_id, case when step > 0 then 'blocked' else 'queued' end,
+        taskmill.lane_of(queue, executor, priority), coalesce(run_at, _now + delay), max_attempts, task, _now,
+        _now + expires_in, case when run_at is null then delay else 0 end, result_ttl, lock, key, tags, headers,
+        pipeline, step, args
+    from json_to_recordset(_jobs) as j (
+        job_id text, queue text, executor text, priority integer, run_at bigint, delay bigint, max_attempts integer,
+        task text, expires_in bigint, result_ttl bigint, lock text, key text, tags text, headers text, pipeline text,
+        step integer, args text
+    )
+    on conflict do nothing;
+    get diagnostics added = row_count;
+    changed := added > 0;
+    if added < _count then
+        ids := array(
+            select coalesce((select k.job_id from taskmill.job k where k.task = j.task and k.key = j.key), j.job_id)
+            from json_to_recordset(_jobs) as j (job_id text, task text, key text)
+        );
+    end if;
+    if changed then
+        perform taskmill.ring();
+    end if;
+end $$;

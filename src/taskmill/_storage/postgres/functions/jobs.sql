@@ -1,0 +1,154 @@
+-- What people, and those who clear up, do to jobs.
+
+create or replace function taskmill.cancel(_job_id text, _wall bigint, out answer text, out news taskmill.news)
+language plpgsql as $$
+declare
+    found_job record;
+    _now bigint := taskmill.clock(_wall);
+begin
+    perform taskmill.alone();
+    news := taskmill.no_news();
+    select * into found_job from taskmill.job where job_id = _job_id for update;
+    if not found then
+        answer := 'missing';
+    elsif found_job.state = 'running' then
+        answer := 'requested';
+        update taskmill.job set cancel_requested = true where id = found_job.id;
+        news.changed := true;
+        perform pg_notify('taskmill', 'changed');
+    elsif found_job.state in ('queued', 'blocked') then
+        answer := 'cancelled';
+        news := taskmill.cancel_one(news, found_job.id, _job_id, 'revoked', _now);
+        news := taskmill.after_cancel(news, found_job.lock, found_job.pipeline, found_job.step, _now);
+        perform taskmill.tell(news);
+    else
+        answer := 'ended';
+    end if;
+end $$;
+
+create or replace function taskmill.retry(_job_id text, _wall bigint) returns boolean language plpgsql as $$
+declare
+    found_job record;
+    following record;
+begin
+    perform taskmill.alone();
+    select * into found_job from taskmill.job where job_id = _job_id for update;
+    if not found or found_job.state not in ('failed', 'cancelled') or (found_job.step > 0 and not exists (
+        select 1 from taskmill.job
+        where pipeline = found_job.pipeline and step = found_job.step - 1 and state = 'succeeded'
+    )) then
+        return false;
+    end if;
+    if found_job.error is not null then
+        insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)
+        values (
+            found_job.id, found_job.attempt, found_job.state, found_job.started_at, found_job.ended_at,
+            found_job.error, found_job.session
+        );
+    end if;
+    update taskmill.job
+    set state = 'queued', run_at = taskmill.clock(_wall), max_attempts = greatest(max_attempts, attempt + 1),
+        ended_at = null, kept_for = null, error = null, reason = null, result = null, cancel_requested = false,
+        expires_at = null, crashes = 0
+    where id = found_job.id;
+    -- Up to the first that was cancelled for its own sake or is gone: none behind it would ever have its turn.
+    for following in
+        select id, step, reason from taskmill.job
+        where pipeline = found_job.pipeline and step > found_job.step order by step
+    loop
+        found_job.step := found_job.step + 1;
+        exit when following.step <> found_job.step
+            or following.reason is distinct from 'a step before it did not succeed';
+        update taskmill.job
+        set state = 'blocked', ended_at = null, kept_for = null, error = null, reason = null, expires_at = null
+        where id = following.id;
+    end loop;
+    perform taskmill.ring();
+    return true;
+end $$;
+
+create or replace function taskmill.prune(_limit integer, _wall bigint) returns text[] language plpgsql as $$
+declare
+    _now bigint := taskmill.clock(_wall);
+    lifetime bigint;
+    gone bigint[] := '{}';
+    names text[];
+begin
+    if not exists (select 1 from taskmill.lifetimes() l where taskmill.is_anything_outlived(l, _now)) then
+        return '{}';
+    end if;
+    perform taskmill.alone();
+    for lifetime in select * from taskmill.lifetimes() loop
+        gone := gone || array(
+            select id from taskmill.job
+            where kept_for = lifetime and ended_at <= _now - lifetime and ended_at is not null
+            and not taskmill.is_needed(pipeline, step)
+            order by ended_at limit _limit - cardinality(gone)
+        );
+    end loop;
+    names := array(select job_id from taskmill.job where id = any(gone));
+    perform taskmill.delete_jobs(gone);
+    perform taskmill.tell(row('{}', names, '{}', false, true)::taskmill.news);
+    return names;
+end $$;
+
+-- The different kept_for of jobs that have ended, each found by one look into the index.
+create or replace function taskmill.lifetimes() returns setof bigint language sql stable as $$
+    with recursive lifetime (kept_for) as (
+        select min(kept_for) from taskmill.job where ended_at is not null
+        union all
+        select (select min(kept_for) from taskmill.job where ended_at is not null and kept_for > lifetime.kept_for)
+        from lifetime where kept_for is not null
+    )
+    select kept_for from lifetime where kept_for is not null
+$$;
+
+create or replace function taskmill.is_anything_outlived(_kept_for bigint, _now bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from taskmill.job
+        where kept_for = _kept_for and ended_at <= _now - _kept_for and ended_at is not null
+    )
+$$;
+
+create or replace function taskmill.purge(_queue text, _ended boolean, _limit integer) returns text[]
+language plpgsql as $$
+declare
+    gone bigint[];
+    names text[];
+    news taskmill.news := taskmill.no_news();
+    locks text[] := '{}';
+    awaited text;
+begin
+    perform taskmill.alone();
+    if _ended then
+        gone := array(
+            select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
+            where j.ended_at is not null and (_queue is null or l.queue = _queue)
+            and not taskmill.is_needed(j.pipeline, j.step) order by j.id limit _limit
+        );
+    else
+        gone := array(
+            select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
+            where j.state in ('queued', 'blocked') and (_queue is null or l.queue = _queue)
+            order by j.id limit _limit for update of j skip locked
+        );
+    end if;
+    if not _ended then
+        -- With the blocked steps behind them.
+        gone := gone || array(
+            select later.id from taskmill.job j
+            join taskmill.job later on later.pipeline = j.pipeline and later.step > j.step
+            where j.id = any(gone) and later.state = 'blocked'
+        );
+        locks := array(select distinct lock from taskmill.job where id = any(gone) and lock is not null);
+    end if;
+    names := array(select job_id from taskmill.job where id = any(gone));
+    perform taskmill.delete_jobs(gone);
+    foreach awaited in array locks loop
+        news := taskmill.wake_waiter(news, awaited);
+    end loop;
+    news.ended := names;
+    perform taskmill.tell(news);
+    return names;
+end $$;

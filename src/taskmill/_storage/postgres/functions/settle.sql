@@ -1,0 +1,161 @@
+-- How attempts end.
+
+-- Many that succeeded and touch no other row, by parallel arrays. session and fence are the guard: a worker that lost its
+-- job changes no row.
+create or replace function taskmill.settle_plain(
+    inout news taskmill.news, _session bigint, _refs bigint[], _fences bigint[], _starts bigint[], _results text[],
+    _now bigint
+) language plpgsql as $$
+declare
+    changed integer;
+begin
+    update taskmill.job
+    set state = 'succeeded', started_at = s.started_at, result = s.result, ended_at = _now, kept_for = result_ttl,
+        claim = null
+    from unnest(_refs, _fences, _starts, _results) as s (ref, fence, started_at, result)
+    where job.id = s.ref and job.session = _session and job.fence = s.fence and job.state = 'running';
+    get diagnostics changed = row_count;
+    news.changed := news.changed or changed > 0;
+    if changed < cardinality(_refs) then
+        news.stale := news.stale || array(
+            select number::integer from unnest(_refs, _fences) with ordinality s (ref, fence, number)
+            where not taskmill.is_recorded(_session, s.ref, s.fence)
+        );
+    end if;
+    if exists (select 1 from taskmill.listener where waits) then
+        news.ended := news.ended || array(
+            select job_id from taskmill.job where id = any(_refs) and session = _session and state = 'succeeded'
+        );
+    end if;
+end $$;
+
+-- By the same holder before, who may have claimed the job once more since.
+create or replace function taskmill.is_recorded(_session bigint, _ref bigint, _fence bigint) returns boolean
+language sql stable as $$
+    select exists (
+        select 1 from taskmill.job
+        where id = _ref and session = _session and (fence > _fence or (fence = _fence and state <> 'running'))
+    )
+$$;
+
+-- One, whatever it is: its columns are those of a transition. Where the job has a lock or is a step, the caller is alone.
+create or replace function taskmill.settle(
+    inout news taskmill.news, _session bigint, _number integer, _ref bigint, _fence bigint, _started_at bigint,
+    _state text, _event text, _result text, _error text, _reason text, _delay bigint, _hand_back boolean,
+    _hand_on boolean, _acquits boolean, _crashes integer, _now bigint
+) language plpgsql as $$
+declare
+    held record;
+begin
+    select * into held from taskmill.job
+    where id = _ref and session = _session and fence = _fence and state = 'running' for update;
+    if not found then
+        if not taskmill.is_recorded(_session, _ref, _fence) then
+            news.stale := news.stale || _number;
+        end if;
+        return;
+    end if;
+    news.changed := true;
+    if _state = 'queued' then
+        if not _hand_back or _crashes > 0 then
+            insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)
+            values (_ref, held.attempt, _event, _started_at, _now, _error, _session);
+        end if;
+        if held.cancel_requested then
+            _state := 'cancelled';
+            _reason := 'revoked';
+            _error := null;
+            news := taskmill.note(news, 'cancelled', held.job_id, _reason);
+        end if;
+    end if;
+    if _state = 'queued' then
+        update taskmill.job
+        set state = 'queued', attempt = attempt - _hand_back::integer, claim = null, crashes = crashes + _crashes,
+            -- Given back at once, it keeps its place.
+            run_at = case when _hand_back and _delay = 0 then run_at else _now + _delay end,
+            claimed_at = case when _hand_back then null else claimed_at end,
+            started_at = case when _hand_back then null else _started_at end
+        where id = _ref;
+        perform taskmill.place(held.id, _hand_on, _acquits);
+        news.freed := true;
+    else
+        update taskmill.job
+        set state = _state, result = _result, error = _error, reason = _reason, started_at = _started_at, claim = null,
+            crashes = crashes + _crashes, ended_at = _now,
+            -- 30 days.
+            kept_for = case when _state = 'failed' then greatest(result_ttl, 2592000000000) else result_ttl end
+        where id = _ref;
+        if not held.job_id = any(news.ended) then
+            news.ended := news.ended || held.job_id;
+        end if;
+        news := taskmill.follow_up(news, held.id, _state, held.pipeline, held.step, held.result_ttl, _now);
+    end if;
+    if held.lock is not null then
+        delete from taskmill.lock where job = _ref and session = _session;
+        if found then
+            news := taskmill.wake_waiter(news, held.lock);
+        end if;
+    end if;
+end $$;
+
+-- Into the lane of who shall have it next.
+create or replace function taskmill.place(_ref bigint, _hand_on boolean, _acquits boolean) returns void
+language plpgsql as $$
+begin
+    if _acquits then
+        update taskmill.job set lane = taskmill.lane_beside(lane, own_executor), own_executor = null
+        where id = _ref and own_executor is not null;
+    elsif _hand_on then
+        update taskmill.job j
+        set lane = taskmill.lane_beside(j.lane, 'elsewhere:' || j.task),
+            own_executor = coalesce(j.own_executor, l.executor)
+        from taskmill.lane l where l.id = j.lane and j.id = _ref and l.executor <> 'alone';
+    end if;
+end $$;
+
+create or replace function taskmill.follow_up(
+    inout news taskmill.news, _ref bigint, _state text, _pipeline text, _step integer, _result_ttl bigint, _now bigint
+) language plpgsql as $$
+declare
+    unblocked text;
+begin
+    if _pipeline is not null and _state = 'succeeded' then
+        update taskmill.job set state = 'queued', run_at = greatest(run_at, _now + delay)
+        where pipeline = _pipeline and step = _step + 1 and state = 'blocked' returning job_id into unblocked;
+        if found then
+            news := taskmill.note(news, 'unblocked', unblocked, null);
+            news.freed := true;
+        end if;
+    elsif _pipeline is not null then
+        news := taskmill.cancel_later(news, _pipeline, _step, _now);
+    end if;
+    if _state = 'succeeded' and _result_ttl = 0 and not taskmill.is_needed(_pipeline, _step) then
+        perform taskmill.delete_jobs(array[_ref]);
+    end if;
+end $$;
+
+-- Whether a later step has not ended, so that the result must stay.
+create or replace function taskmill.is_needed(_pipeline text, _step integer) returns boolean language sql stable as $$
+    select exists (
+        select 1 from taskmill.job where pipeline = _pipeline and step > _step and ended_at is null
+    )
+$$;
+
+-- Those whose time to be started is over. The caller is alone.
+create or replace function taskmill.expire(inout news taskmill.news, _now bigint) language plpgsql as $$
+declare
+    expired record;
+begin
+    for expired in
+        -- A list first: what follows changes the rows that are looked through.
+        select * from unnest(array(
+            select j from taskmill.job j
+            where expires_at is not null and ended_at is null and state <> 'running' and expires_at <= _now
+            -- The last steps first, or they would be cancelled for the sake of a step before them.
+            order by step desc for update skip locked
+        ))
+    loop
+        news := taskmill.cancel_one(news, expired.id, expired.job_id, 'expired', _now);
+        news := taskmill.after_cancel(news, expired.lock, expired.pipeline, expired.step, _now);
+    end loop;
+end $$;

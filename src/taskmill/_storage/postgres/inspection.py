@@ -1,0 +1,95 @@
+"""What people and waiting callers read from PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from itertools import groupby
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import State
+from taskmill._core.record import Job
+from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
+from taskmill._storage.sql import Queries
+
+SQL = Queries("taskmill._storage.postgres", "inspection.sql")
+
+
+class PostgresInspection(Inspection):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def outcome(self, job_id: str) -> Outcome | None:
+        for task, state, reason, result, error in self._database.rows(SQL.outcome, (job_id,)):
+            return Outcome(task, State(state), reason, result, error_of(error))
+        return None
+
+    def job(self, job_id: str) -> Job | None:
+        return next(iter(self._jobs(SQL.job, {"job_id": job_id}, with_attempts=True)), None)
+
+    def find(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        pipeline: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        wanted = {
+            "states": sorted(states) if states else None,
+            "task": task,
+            "queue": queue,
+            "pipeline": pipeline,
+            "limit": limit,
+        }
+        return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
+
+    def recent(self, limit: int) -> Sequence[Job]:
+        return self._jobs(SQL.recent, {"limit": limit}, with_attempts=True)
+
+    def queues(self) -> Sequence[QueueCount]:
+        rows = self._database.rows(SQL.queues, (self._database.wall,))
+        return [queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def has_suspects(self, queues: Collection[str] | None) -> bool:
+        wanted = {"queues": None if queues is None else list(queues), "wall": self._database.wall}
+        return self._database.row(SQL.has_suspects, wanted) == (True,)
+
+    def sessions(self) -> Sequence[SessionState]:
+        return [
+            SessionState(
+                session=session,
+                host=host,
+                pid=pid,
+                kind=kind,
+                parent=parent,
+                started_at=to_datetime(started_at),
+                running=running,
+            )
+            for session, host, pid, kind, parent, started_at, running in self._database.rows(SQL.sessions)
+        ]
+
+    def _jobs(self, query: str, parameters: dict[str, Any], *, with_attempts: bool) -> list[Job]:
+        def work(connection: Connection) -> list[Job]:
+            rows = connection.cursor(row_factory=dict_row).execute(query.encode(), parameters).fetchall()
+            attempts: dict[int, list[tuple[Any, ...]]] = {}
+            if with_attempts:
+                numbers = [row["id"] for row in rows]
+                for job, *attempt in connection.execute(SQL.attempts.encode(), (numbers,)):
+                    attempts.setdefault(int(str(job)), []).append(tuple(attempt))
+            return [job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows]
+
+        return self._database.run(lambda connection: _at_once(connection, work))
+
+
+def _at_once(connection: Connection, work: Any) -> list[Job]:
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        found: list[Job] = work(connection)
+        return found

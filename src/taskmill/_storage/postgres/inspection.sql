@@ -1,0 +1,62 @@
+-- name: outcome
+select task, state, reason, result, error from taskmill.job where job_id = %s;
+
+-- name: job
+select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+where j.job_id = %(job_id)s;
+
+-- name: find
+select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+where (%(states)s::text[] is null or j.state = any(%(states)s))
+and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
+order by j.id desc limit %(limit)s;
+
+-- name: steps
+select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+where j.pipeline = %(pipeline)s
+and (%(states)s::text[] is null or j.state = any(%(states)s))
+and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
+order by j.step limit %(limit)s;
+
+-- name: attempts
+select job, number, outcome, started_at, ended_at, error, session from taskmill.attempt
+where job = any(%s) order by id;
+
+-- name: recent
+-- Those that could be among the latest by any of their events.
+with latest (id) as (
+    (select id from taskmill.job order by id desc limit %(limit)s)
+    union
+    select job from (select job from taskmill.attempt order by id desc limit %(limit)s) a
+    union
+    (select id from taskmill.job where state = 'running' order by claimed_at desc limit %(limit)s)
+    union
+    select e.id from taskmill.lifetimes() t (kept_for) cross join lateral (
+        select j.id from taskmill.job j
+        where j.ended_at is not null and j.kept_for = t.kept_for order by j.ended_at desc limit %(limit)s
+    ) e
+)
+select j.*, l.queue, l.executor, l.priority from latest join taskmill.job j using (id)
+join taskmill.lane l on l.id = j.lane;
+
+-- name: queues
+select l.queue, j.state, count(*), count(*) filter (
+    where j.state = 'queued' and j.waits_for is null and j.run_at <= c.now
+    and (j.expires_at is null or j.expires_at > c.now)
+)
+from taskmill.job j join taskmill.lane l on l.id = j.lane cross join taskmill.clock(%s) c (now)
+group by l.queue, j.state order by l.queue;
+
+-- name: has_suspects
+select exists (
+    select 1 from taskmill.lane l join taskmill.job j on j.lane = l.id
+    cross join taskmill.clock(%(wall)s) c (now)
+    where l.executor = 'alone' and j.state = 'queued' and j.waits_for is null and j.run_at <= c.now
+    and (j.expires_at is null or j.expires_at > c.now)
+    and (%(queues)s::text[] is null or l.queue = any(%(queues)s))
+);
+
+-- name: sessions
+select id, host, pid, kind, parent, started_at,
+    (select count(*) from taskmill.job where state = 'running' and session = s.id)
+from taskmill.session s order by id;

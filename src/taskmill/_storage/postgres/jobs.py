@@ -1,0 +1,222 @@
+"""The hot operations on PostgreSQL: each is one call of a function that stands in functions/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from taskmill._core import lifecycle
+from taskmill._core.event import Notice
+from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
+from taskmill._core.lifecycle import MOST_CRASHES, Settlement
+from taskmill._storage.base import CancelAnswer, JobStore, Turn
+from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.news import News
+from taskmill._storage.postgres.sessions import PostgresSessions
+from taskmill._storage.postgres.version import Version
+from taskmill._storage.rows import error_text
+from taskmill._storage.sql import Queries
+
+SQL = Queries("taskmill._storage.postgres", "jobs.sql")
+
+
+class PostgresJobs(JobStore):
+    def __init__(
+        self, database: Database, wake: Doorbell, version: Version, sessions: PostgresSessions
+    ) -> None:
+        self._database = database
+        self._wake = wake
+        self._version = version
+        self._sessions = sessions
+        # The highest number of a claim of each session here: whoever uses it again repeats a turn.
+        self._claims: dict[int, int] = {}
+
+    def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
+        calls = tuple(jobs)
+        if not calls:
+            return []
+        changed, ids = self._database.row(
+            SQL.add, (json.dumps([as_row(call) for call in calls]), len(calls), self._database.wall)
+        )
+        if changed:
+            self._version.changed()
+            self._wake.jobs_added()
+        return ids or [call.job_id for call in calls]
+
+    def turn(
+        self,
+        session: int,
+        settlements: Sequence[Settlement],
+        *,
+        claim: int,
+        wants: Mapping[Executor, int],
+        queues: Collection[str] | None,
+        knows: Collection[str] = (),
+    ) -> Turn:
+        plain = [settlement for settlement in settlements if is_plain(settlement)]
+        others = [settlement for settlement in settlements if not is_plain(settlement)]
+        is_repeat = claim <= self._claims.get(session, 0)
+        self._claims[session] = max(claim, self._claims.get(session, 0))
+        request = {
+            "session": session,
+            "claim": claim,
+            "is_repeat": is_repeat,
+            "refs": _numbers(settlement.claimed.ref for settlement in plain),
+            "fences": _numbers(settlement.claimed.fence for settlement in plain),
+            "starts": _numbers(settlement.started_at for settlement in plain),
+            "results": _texts([str(settlement.transition.result) for settlement in plain]),
+            "others": json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)]),
+            "wants": json.dumps(wants),
+            "queues": None if queues is None else list(queues),
+            "knows": list(knows) if wants.get("elsewhere") else [],
+            "listener": self._wake.resting,
+            "wall": self._database.wall,
+        }
+        seen = self._version.now()
+        first, *rows = self._database.rows(SQL.turn, request)
+        done = json.loads(first[9])
+        news = News.of(done["news"])
+        news.ended.extend(settlement.claimed.job_id for settlement in plain)
+        news.announce(self._wake)
+        return Turn(
+            [plain[number - 1] if number > 0 else others[-number] for number in news.stale],
+            list(map(Claimed._make, rows)),
+            done["next_at"],
+            news.notices,
+            self._version.after(seen, has_changed=news.changed),
+        )
+
+    def rescue(self) -> Sequence[Notice]:
+        return self._sessions.rescue()
+
+    def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> Sequence[Notice]:
+        known = self._sessions.find(session)
+        if known is None:
+            return []
+        ran = self._sessions.running(known)
+        fates = [lifecycle.after_crash(crash, crashes=crashes) for crashes in range(MOST_CRASHES)]
+        request = {
+            "session": session,
+            "refs": [ref for ref, _ in ran],
+            "fences": [fence for _, fence in ran],
+            "alone": alone,
+            "fates": json.dumps(
+                [
+                    {
+                        "state": fate.state,
+                        "event": fate.event,
+                        "error": error_text(fate.error),
+                        "reason": fate.reason,
+                    }
+                    for fate in fates
+                ]
+            ),
+            "wall": self._database.wall,
+        }
+        notices = self._told(self._database.row(SQL.bury, request)[0])
+        self._sessions.let_go(known)
+        return notices
+
+    def cancel(self, job_id: str) -> tuple[CancelAnswer, Sequence[Notice]]:
+        answer, news = self._database.row(SQL.cancel, (job_id, self._database.wall))
+        return answer, self._told(news)
+
+    def unwanted(self, session: int) -> Sequence[tuple[str, int]]:
+        return [(job_id, fence) for job_id, fence in self._database.rows(SQL.unwanted, (session,))]
+
+    def retry(self, job_id: str) -> bool:
+        [has_queued] = self._database.row(SQL.retry, (job_id, self._database.wall))
+        if has_queued:
+            self._version.changed()
+            self._wake.jobs_added()
+        return bool(has_queued)
+
+    def prune(self, *, limit: int) -> int:
+        [job_ids] = self._database.row(SQL.prune, (limit, self._database.wall))
+        return self._gone(job_ids)
+
+    def purge(self, *, queue: str | None, ended: bool, limit: int) -> int:
+        [job_ids] = self._database.row(SQL.purge, (queue, ended, limit))
+        if job_ids:
+            self._wake.jobs_added()
+        return self._gone(job_ids)
+
+    def _gone(self, job_ids: Sequence[str]) -> int:
+        if job_ids:
+            self._version.changed()
+            self._wake.jobs_ended(job_ids)
+        return len(job_ids)
+
+    def _told(self, news: dict[str, Any]) -> Sequence[Notice]:
+        told = News.of(news)
+        if told.changed:
+            self._version.changed()
+        told.announce(self._wake)
+        return told.notices
+
+
+# --- what a call is given
+
+
+def as_row(job: NewJob) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "queue": job.queue,
+        "executor": job.executor,
+        "priority": job.priority,
+        "run_at": job.run_at,
+        "delay": job.delay,
+        "max_attempts": job.max_attempts,
+        "task": job.task,
+        "expires_in": job.expires_in,
+        "result_ttl": job.result_ttl,
+        "lock": job.lock,
+        "key": job.key,
+        "tags": job.tags,
+        "headers": job.headers,
+        "pipeline": job.pipeline,
+        "step": job.step,
+        "args": job.args,
+    }
+
+
+def is_plain(settlement: Settlement) -> bool:
+    """Whether the job succeeded and touches no other row."""
+    claimed, transition, _ = settlement
+    return claimed.plain and transition.state is State.SUCCEEDED and transition.result is not None
+
+
+def _as_row(number: int, settlement: Settlement) -> dict[str, Any]:
+    claimed, transition, started_at = settlement
+    return {
+        "number": -number,
+        "ref": claimed.ref,
+        "fence": claimed.fence,
+        "started_at": started_at,
+        "state": transition.state,
+        "event": transition.event,
+        "result": transition.result,
+        "error": error_text(transition.error),
+        "reason": transition.reason,
+        "delay": transition.delay,
+        "hand_back": transition.hand_back,
+        "hand_on": transition.hand_on,
+        "acquits": transition.acquits,
+        "crashes": transition.crashes,
+    }
+
+
+# Arrays as PostgreSQL writes them: for thousands a second, sooner done here than value by value by the driver.
+
+
+def _numbers(numbers: Iterable[int | None]) -> str:
+    return "{" + ",".join("null" if number is None else str(number) for number in numbers) + "}"
+
+
+def _texts(texts: Sequence[str]) -> str:
+    if not texts:
+        return "{}"
+    escaped = '","'.join(text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f'{{"{escaped}"}}'

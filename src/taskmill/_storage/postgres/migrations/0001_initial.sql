@@ -1,0 +1,157 @@
+-- usable from: 1
+-- Times are integer microseconds since the epoch, durations integer microseconds. Names are compared byte by byte
+-- (collate "C"), so that they have the same order in every database.
+
+create table taskmill.meta (
+    name text primary key,
+    value text not null
+);
+
+-- One run of one process that may hold jobs or locks; it lives while its lease has not run out. Who runs on the same
+-- host (boot) can tell sooner that its process is gone. "slots" is the file there that says what it runs.
+create table taskmill.session (
+    id bigint generated always as identity primary key,
+    kind text not null,
+    parent bigint,
+    host text not null,
+    pid integer not null,
+    process text not null,
+    boot text not null,
+    slots text not null,
+    lease bigint not null check (lease > 0),
+    leased_until bigint not null,
+    started_at bigint not null,
+    -- For people: what it takes, as queues (null: all), executors and tasks; null where it runs no jobs.
+    serves text
+);
+
+-- What shares queue, executor and priority; they are few, and stay. A suspect's executor is 'alone', so that who wants
+-- others does not claim it, and 'elsewhere:' with its task is that of one which a worker handed on.
+create table taskmill.lane (
+    id integer generated always as identity primary key,
+    queue text collate "C" not null,
+    executor text collate "C" not null,
+    priority smallint not null check (priority between -100 and 100),
+    unique (queue, executor, priority)
+);
+
+create table taskmill.job (
+    id bigint generated always as identity primary key,
+    job_id text collate "C" not null unique,
+    lane integer not null,
+    run_at bigint not null,
+    state text not null check (state in ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'blocked')),
+    -- What a suspect, or one that was handed on, goes back to; null of all others.
+    own_executor text,
+    attempt integer not null default 0 check (attempt >= 0),
+    max_attempts integer not null check (max_attempts >= 1),
+    fence bigint not null default 0 check (fence >= attempt),
+    session bigint,
+    claim bigint,
+    rescues integer not null default 0,
+    crashes integer not null default 0,
+    cancel_requested boolean not null default false,
+    task text collate "C" not null,
+    enqueued_at bigint not null,
+    claimed_at bigint,
+    started_at bigint,
+    ended_at bigint,
+    kept_for bigint,
+    expires_at bigint,
+    delay bigint not null check (delay >= 0),
+    result_ttl bigint not null check (result_ttl >= 0),
+    lock text collate "C",
+    waits_for text collate "C",
+    key text,
+    tags text,
+    headers text,
+    pipeline text collate "C",
+    step integer not null check (step >= 0),
+    args text not null,
+    result text,
+    error text,
+    reason text,
+    check (state <> 'running' or (session is not null and claim is not null and attempt >= 1)),
+    check ((state in ('succeeded', 'failed', 'cancelled')) = (ended_at is not null)),
+    check ((ended_at is null) = (kept_for is null)),
+    check (state <> 'blocked' or step > 0),
+    check (step = 0 or pipeline is not null),
+    check (waits_for is null or (state = 'queued' and waits_for is not distinct from lock))
+);
+
+-- Inside of a lane the claim reads in this order.
+create index job_claim on taskmill.job (lane, run_at, id) where state = 'queued' and waits_for is null;
+create index job_claim_locked on taskmill.job (lane)
+    where state = 'queued' and waits_for is null and lock is not null;
+create index job_running on taskmill.job (session, claim) where state = 'running';
+create index job_waiter on taskmill.job (waits_for) where waits_for is not null;
+create index job_expiry on taskmill.job (expires_at)
+    where expires_at is not null and ended_at is null and state <> 'running';
+create unique index job_key on taskmill.job (task, key) where key is not null;
+create unique index job_pipeline on taskmill.job (pipeline, step) where pipeline is not null;
+-- Serves pruning (per kept_for, the oldest first) and the latest events (per kept_for, the newest first).
+create index job_ended on taskmill.job (kept_for, ended_at) where ended_at is not null;
+
+-- The attempts that did not end their job; the last one lies in the job's row.
+create table taskmill.attempt (
+    id bigint generated always as identity primary key,
+    job bigint not null,
+    number integer not null,
+    outcome text not null,
+    started_at bigint,
+    ended_at bigint not null,
+    error text,
+    session bigint
+);
+create index attempt_job on taskmill.attempt (job, id);
+
+-- The token only ever grows, so that it can fence writes to outside resources. "request" is the client's own number of
+-- its request, so that one whose reply was lost finds that it has the lock.
+create table taskmill.lock (
+    token bigint generated always as identity primary key,
+    name text collate "C" not null unique,
+    session bigint not null,
+    job bigint unique,
+    since bigint not null,
+    request text
+);
+create index lock_session on taskmill.lock (session);
+
+create table taskmill.schedule (
+    name text collate "C" primary key,
+    task text not null,
+    spec text not null,
+    last_slot bigint not null,
+    fired bigint not null default 0,
+    skipped bigint not null default 0,
+    last_job text
+);
+
+-- The processes that can be notified: what their resting workers have room for (0 nothing, 1 some jobs, 2 any), and
+-- whether somebody in them waits for a result. No truth: what a crash of the server takes with it is made anew.
+create unlogged table taskmill.listener (
+    id bigint primary key,
+    room smallint not null default 0,
+    waits boolean not null default false
+);
+
+-- What an operation has done besides what it was asked for, and whom it concerns: jobs that ended for those who wait for
+-- them, by their numbers settlements that changed nothing, whether jobs may have become claimable, and whether anything
+-- was changed at all.
+create type taskmill.notice as (kind text, job_id text, reason text);
+create type taskmill.news as (notices taskmill.notice[], ended text[], stale integer[], freed boolean, changed boolean);
+
+-- What a worker needs to run and settle an attempt. In the first row of a turn there is no job: args is what it did.
+create type taskmill.claimed as (
+    ref bigint, job_id text, task text, queue text, executor text, attempt integer, max_attempts integer, fence bigint,
+    plain boolean, args text, given text, headers text, crashes integer
+);
+
+-- Dead rows stand in the way of claims, so they are cleared away early and without pauses.
+alter table taskmill.job set (
+    autovacuum_vacuum_scale_factor = 0.0,
+    autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_cost_delay = 0,
+    autovacuum_analyze_scale_factor = 0.2
+);
+alter table taskmill.session set (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);

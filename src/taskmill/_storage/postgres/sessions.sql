@@ -1,0 +1,20 @@
+-- name: open
+select taskmill.open_session(
+    %(kind)s, %(parent)s, %(host)s, %(pid)s, %(process)s, %(boot)s, %(slots)s, %(lease)s, %(serves)s, %(wall)s,
+    %(monotonic)s
+);
+
+-- name: renew
+select taskmill.renew(%s, %s);
+
+-- name: end
+select to_json(taskmill.end_session(%s, %s));
+
+-- name: known
+select id, parent, process, boot, slots, is_silent from taskmill.known_sessions(%s);
+
+-- name: is_anybody_left_waiting
+select exists (select 1 from taskmill.awaited_locks());
+
+-- name: rescue
+select rescued, to_json(news) from taskmill.rescue(%(candidates)s, %(gone)s, %(wall)s, %(monotonic)s);

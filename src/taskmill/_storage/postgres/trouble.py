@@ -1,0 +1,53 @@
+"""What PostgreSQL's errors mean: some pass by trying again, the others are told in taskmill's words."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors
+
+from taskmill.errors import NotAStore, StoreBusy, StoreError, StoreRefused, StoreUnavailable
+
+# What a statement raises: the server's and the driver's own errors, and Python's for texts that are no Unicode.
+FAILURES = (psycopg.Error, UnicodeError)
+
+_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
+_WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
+
+
+def is_collision(error: BaseException) -> bool:
+    """Whether two got in each other's way, so that this one did nothing and may try again at once."""
+    return isinstance(error, _COLLISIONS)
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether the connection is gone, or the server is: what was asked may have been done, or not."""
+    return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
+        error, (*_COLLISIONS, *_WAITED_IN_VAIN, errors.DiskFull, errors.OutOfMemory)
+    )
+
+
+def translate(error: BaseException, where: str, waited: float) -> StoreError:
+    """The StoreError that says what *error* means for the caller."""
+    told = " ".join(str(error).split())
+    match error:
+        case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
+            return StoreBusy(where, waited, "other transactions")
+        case errors.DiskFull():
+            return StoreUnavailable(f"the disk of {where} is full: make room, then try again")
+        case errors.ReadOnlySqlTransaction():
+            return StoreUnavailable(f"{where} is read-only, as a standby is: use the URL of the primary")
+        case errors.InsufficientPrivilege():
+            return StoreUnavailable(
+                f"{where} does not allow it ({told}): grant the user create on the database, and all on the schema "
+                "taskmill"
+            )
+        case errors.UndefinedTable() | errors.UndefinedFunction() | errors.UndefinedColumn():
+            return NotAStore(f"{where} has no whole schema of taskmill ({told}): restore it from a backup")
+        case errors.DataCorrupted() | errors.IndexCorrupted():
+            return NotAStore(f"{where} is damaged ({told}): restore it from a backup")
+        case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():
+            return StoreUnavailable(f"{where} cannot be used: {told}; check the URL, and that the server runs")
+        case psycopg.DataError() | psycopg.IntegrityError() | UnicodeError():
+            return StoreRefused(f"{where} cannot hold this value: {told}")
+        case _:
+            return StoreUnavailable(f"{where}: {told}")

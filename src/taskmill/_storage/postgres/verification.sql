@@ -1,0 +1,54 @@
+-- Rules that every store keeps at every moment, as statements that must find nothing; each row names what breaks it. What
+-- the checks and unique indexes of the tables say, the server sees to.
+
+-- name: impossible-executor
+select job_id from taskmill.job j left join taskmill.lane l on l.id = j.lane
+where l.id is null or (l.executor = 'alone' or l.executor = 'elsewhere:' || j.task) <> (j.own_executor is not null);
+
+-- name: running-without-session
+select job_id from taskmill.job
+where state = 'running' and session not in (select id from taskmill.session);
+
+-- name: lock-without-session
+select name from taskmill.lock where session not in (select id from taskmill.session);
+
+-- name: lock-without-its-job
+-- A lock of a job is held while that job runs, under the same session. (Not the other way round: the lock of a dead
+-- session may be another's before its jobs are taken back.)
+select name from taskmill.lock l
+where job is not null and not exists (
+    select 1 from taskmill.job j
+    where j.id = l.job and j.state = 'running' and j.session = l.session and j.lock = l.name
+);
+
+-- name: lock-that-wakes-nobody
+-- While a lock is free, one of those that want it may be claimed, and wakes the next when it ends.
+select distinct waits_for from taskmill.job j
+where waits_for is not null and waits_for not in (select name from taskmill.lock) and not exists (
+    select 1 from taskmill.job woken
+    where woken.state = 'queued' and woken.waits_for is null and woken.lock = j.waits_for
+);
+
+-- name: blocked-for-ever
+select job_id from taskmill.job j
+where state = 'blocked' and not exists (
+    select 1 from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1 and b.ended_at is null
+);
+
+-- name: step-before-its-turn
+select job_id from taskmill.job j
+where step > 0 and state in ('queued', 'running') and not exists (
+    select 1 from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1 and b.state = 'succeeded'
+);
+
+-- name: cancelled-and-yet-waiting
+select job_id from taskmill.job where cancel_requested and state in ('queued', 'blocked');
+
+-- name: success-without-result
+select job_id from taskmill.job where state = 'succeeded' and result is null;
+
+-- name: attempt-without-job
+select 'attempt ' || number || ' of row ' || job from taskmill.attempt where job not in (select id from taskmill.job);
+
+-- name: attempt-that-was-never-claimed
+select j.job_id from taskmill.attempt a join taskmill.job j on j.id = a.job where a.number > j.fence;
