@@ -27,7 +27,7 @@ APP = """
 import os, signal, sys, time
 from taskmill import Context, Mill, every
 
-mill = Mill("sqlite:///jobs.db", lease=float(os.environ.get("LEASE", "30")))
+mill = Mill(os.environ.get("STORE", "sqlite:///jobs.db"), lease=float(os.environ.get("LEASE", "30")))
 
 def note(*words):
     # One write with O_APPEND is not torn, and it survives SIGKILL.
@@ -160,14 +160,18 @@ def is_gone(pid: int) -> bool:
 
 
 class Site:
-    """Started processes are killed in the end; none is ever looked for by name."""
+    """Started processes are killed in the end; none is ever looked for by name.
 
-    def __init__(self, folder: Path) -> None:
+    *url*: where the store is, if not in a file of the folder.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.folder = folder
+        self._environment = {} if url is None else {"STORE": url}
         self._processes: list[subprocess.Popen[bytes]] = []
         (folder / "app.py").write_text(APP)
         # What the tests enqueue; the functions are the application's.
-        self.mill = Mill(f"sqlite:///{folder}/jobs.db")
+        self.mill = Mill(url or f"sqlite:///{folder}/jobs.db")
         self._tasks: dict[str, Any] = {
             name: self.mill.task(name=name, lock="serial" if name == "locked" else None)(_elsewhere)
             for name in ("work", "locked", "holds", "wait")
@@ -203,7 +207,7 @@ class Site:
             process = subprocess.Popen(
                 [*before, sys.executable, *command],
                 cwd=self.folder,
-                env={**os.environ, **environment},
+                env={**os.environ, **self._environment, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -268,7 +272,7 @@ class Site:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def violations(self) -> Sequence[Violation]:
-        """What SQLite, and the rules of the store, find fault with."""
+        """What the rules of the store, and a database that verifies itself, find fault with."""
         return self.mill.app.storage.health.verify()
 
 

@@ -85,9 +85,7 @@ def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
         ("VALKEYS://:pass@[::1]:7000", "::1:7000/0", "{taskmill}:", "pass", True),
     ],
 )
-def test_a_redis_server(
-    url: str, told: str, base: str, password: str | None, *, is_encrypted: bool
-) -> None:
+def test_a_redis_server(url: str, told: str, base: str, password: str | None, *, is_encrypted: bool) -> None:
     found = address(url, url)
 
     assert str(found) == told

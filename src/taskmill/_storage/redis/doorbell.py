@@ -1,8 +1,8 @@
 """Rings between processes by what the server pushes: each process that rests or waits listens to a channel of its own.
 
 Who makes jobs claimable rings one process that rests, taken from a set in the script that changes the store; who ends
-jobs says which on a channel for all that wait for results. Both are hints: whoever waits looks again after a second, and
-while nothing can be heard after 50 ms.
+jobs says which on a channel for all that wait for results. Both are hints: whoever waits looks again after a second,
+and while nothing can be heard after 50 ms.
 """
 
 from __future__ import annotations

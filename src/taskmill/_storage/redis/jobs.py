@@ -49,7 +49,7 @@ class RedisJobs(JobStore):
         )
         return Turn(
             [settlements[index] for index in stale],
-            [_claimed(*one) for one in claimed],
+            list(map(_claimed, claimed)),
             next_at,
             notices,
             version,
@@ -104,7 +104,13 @@ def _added(job: NewJob) -> list[object]:
     ]
     return [
         *(job.job_id, f"{job.executor} {job.queue}", job.priority, job.task, job.key, job.pipeline, job.step),
-        *(job.delay if job.run_at is None else 0, job.run_at, job.expires_in, job.max_attempts, job.result_ttl),
+        *(
+            job.delay if job.run_at is None else 0,
+            job.run_at,
+            job.expires_in,
+            job.max_attempts,
+            job.result_ttl,
+        ),
         *(int(job.lock is not None), _text(call)),
     ]
 
@@ -138,10 +144,22 @@ def _ending(transition: Transition) -> dict[str, object]:
     }
 
 
-def _claimed(
-    ref: int, attempt: int, most: int, fence: int, crashes: int, plain: bool, executor: Any, given: Any, call: Any
-) -> Claimed:
+def _claimed(told: Sequence[Any]) -> Claimed:
+    """From what turn.lua tells of a job, and its call."""
+    ref, attempt, max_attempts, fence, crashes, plain, executor, given, call = told
     job_id, task, queue, _, headers, args, *_ = call
     return Claimed(
-        ref, job_id, task, queue, executor, attempt, most, fence, plain, args, given, headers, crashes
+        ref,
+        job_id,
+        task,
+        queue,
+        executor,
+        attempt,
+        max_attempts,
+        fence,
+        plain,
+        args,
+        given,
+        headers,
+        crashes,
     )

@@ -1,8 +1,8 @@
 """The connections of a process to its server, and patience with it.
 
-Each call has a connection for itself, so that threads do not wait for each other. One that fails is closed, and the call
-repeated on a new one, with full jitter, until the URL's timeout is over: whoever comes back to a server that was away
-finds no crowd. Only what does nothing twice is repeated after it was sent.
+Each call has a connection for itself, so that threads do not wait for each other. One that fails is closed, and the
+call repeated on a new one, with full jitter, until the URL's timeout is over: a server that was away is not met by a
+crowd. Only what does nothing twice is repeated after it was sent.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ _GOOD_FOR = 30 * SECOND
 
 
 class Moment:
-    """Learns with each turn how far this host's monotonic clock is from the server's; asks when it heard none lately."""
+    """Learns with each turn how far the server's clock is from this host's; asks when it has not heard it lately."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

@@ -15,6 +15,7 @@ logger = logging.getLogger("taskmill.storage")
 
 SCHEMA = 1
 _OLDEST = (7, 0)
+_ADVICE = "set appendonly yes and appendfsync always"
 
 
 class Manner(NamedTuple):
@@ -53,7 +54,9 @@ class Opening:
     def _judge(self, manner: Manner) -> None:
         if manner.version < _OLDEST:
             told = ".".join(map(str, manner.version))
-            raise UnsafeServer(f"the server at {self._address} is Redis {told}: taskmill needs Redis 7, or Valkey")
+            raise UnsafeServer(
+                f"the server at {self._address} is Redis {told}: taskmill needs Redis 7, or Valkey"
+            )
         if (manner.policy or "").startswith("allkeys"):
             raise UnsafeServer(
                 f"the server at {self._address} throws keys away when its memory is full (maxmemory-policy "
@@ -77,7 +80,9 @@ def check_schema(address: Address, found: bytes | None) -> None:
     if found is None:
         return
     if not found.isdigit():
-        raise NotAStore(f"{address.base}schema at {address} is {found!r}, which no taskmill wrote: use ?name=...")
+        raise NotAStore(
+            f"{address.base}schema at {address} is {found!r}, which no taskmill wrote: use ?name=..."
+        )
     if int(found) > SCHEMA:
         raise SchemaTooNew(str(address), int(found), SCHEMA)
 
@@ -88,17 +93,16 @@ def losses(manner: Manner) -> list[str]:
         return []
     if manner.appendonly != "yes":
         kept = "the last snapshot" if manner.save else "nothing"
-        return [
-            f"appendonly is off: when it stops, {kept} is left of all jobs; "
-            "set appendonly yes and appendfsync always"
-        ]
+        return [f"appendonly is off: when it stops, {kept} is left of all jobs; {_ADVICE}"]
     match manner.appendfsync:
         case "always":
             return []
         case "everysec":
-            return ["appendfsync is everysec: a power cut takes the last second's jobs; set appendfsync always"]
+            return [
+                "appendfsync is everysec: a power cut takes the last second's jobs; set appendfsync always"
+            ]
         case other:
-            return [f"appendfsync is {other}: a power cut takes some 30 s of jobs; set appendfsync always"]
+            return [f"appendfsync is {other}: a power cut takes some 30 s of jobs; {_ADVICE}"]
 
 
 def manner_of(connection: Any) -> Manner:

@@ -17,7 +17,7 @@ class RedisSchedules(ScheduleStore):
         self._caller = caller
 
     def register(self, *, name: str, task: str, spec: str) -> ScheduleState:
-        return _state(*self._caller.change("register", name, task, spec))
+        return _state(self._caller.change("register", name, task, spec))
 
     def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         jobs = [] if fire is None else [fire]
@@ -25,8 +25,10 @@ class RedisSchedules(ScheduleStore):
 
     def list(self) -> Sequence[ScheduleState]:
         link = self._caller.link
-        return sorted(_state(*json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
+        return sorted(_state(json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
 
 
-def _state(name: str, task: str, spec: str, slot: str, fired: Any, skipped: Any, last_job: Any) -> ScheduleState:
+def _state(told: Sequence[Any]) -> ScheduleState:
+    """From the columns of shared/schedule.lua."""
+    name, task, spec, slot, fired, skipped, last_job = told
     return ScheduleState(name, task, spec, int(slot), int(fired), int(skipped), last_job)

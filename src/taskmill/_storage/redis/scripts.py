@@ -1,8 +1,8 @@
 """Lua lives in .lua files beside the adapter; this reads them.
 
-The first comment of an operation says which parts it shares with others (``-- needs:``), and what the server may do with
-it (``-- flags:``): ``no-writes``, or ``allow-oom`` for all that makes no new jobs, so that work goes on in a full server.
-A script is refused as a whole where it is not allowed: it never stops in the middle for want of memory.
+The first comment of an operation says which parts it shares with others (``-- needs:``), and what the server may do
+with it (``-- flags:``): ``no-writes``, or ``allow-oom`` for all that makes no new jobs, so that work goes on in a full
+server. A script is refused as a whole where it is not allowed: it never stops in the middle for want of memory.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import mmap
 import os
 import tempfile
 from collections.abc import Collection, Sequence
@@ -75,7 +74,7 @@ class RedisSessions(SessionStore):
                 os.close(descriptor)
         except OSError as error:
             logger.warning(
-                "%s cannot be written (%s): which job runs is not noted, so none is suspected when a process crashes",
+                "%s cannot be written (%s): what runs is not noted, so none is suspected when a process crashes",
                 file,
                 error.strerror,
             )
