@@ -8,11 +8,19 @@ from pathlib import Path
 import pytest
 
 from taskmill import Mill
+from taskmill._core.identity import new_job_id
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 def mill(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mill]:
-    mill = Mill("memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db")
+    match request.param:
+        case "memory":
+            url = "memory://"
+        case "sqlite":
+            url = f"sqlite:///{tmp_path}/jobs.db"
+        case _:
+            url = f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
+    mill = Mill(url)
     yield mill
     mill.close()
 

@@ -14,7 +14,7 @@ from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.rows import STATES, Record, ending_of, job_of, records_of
 from taskmill._storage.redis.sessions import Session
 
-_PAGE = 500
+_PAGE, _ALL = 500, 1_000_000_000
 # The states by which jobs are found without reading the others.
 _INDEXED = {State.BLOCKED, State.FAILED, State.CANCELLED}
 
@@ -46,21 +46,22 @@ class RedisInspection(Inspection):
         pipeline: str | None = None,
         limit: int = 100,
     ) -> Sequence[Job]:
+        most = limit if task is None and queue is None else _ALL
         found = (
             job_of(record, with_attempts=False)
-            for record in self._candidates(states, pipeline)
+            for record in self._candidates(states, pipeline, most)
             if (not states or record.state in states)
             and task in (None, record.call.task)
             and queue in (None, record.call.queue)
         )
         return list(islice(found, limit))
 
-    def _candidates(self, states: Collection[State], pipeline: str | None) -> Iterator[Record]:
+    def _candidates(self, states: Collection[State], pipeline: str | None, most: int) -> Iterator[Record]:
         if pipeline is not None:
             return records_of(self._caller.look("steps", pipeline))
         wanted = set(states)
         if wanted == {State.RUNNING}:
-            return records_of(self._caller.look("running"))
+            return records_of(self._caller.look("running", most))
         if len(wanted) == 1 and wanted <= _INDEXED:
             return self.pages(f"state:{STATES.index(wanted.pop())}")
         return self.pages("ids")

@@ -1,4 +1,4 @@
--- running: the jobs that sessions hold, newest first.
+-- running: the jobs that sessions hold, newest first; at most so many.
 -- needs: row record
 -- flags: no-writes
 
@@ -9,7 +9,7 @@ for _, session in ipairs(call('HKEYS', BASE .. 'sessions')) do
   end
 end
 table.sort(held)
-for i = #held, 1, -1 do
+for i = #held, math.max(1, #held - tonumber(ARGV[2]) + 1), -1 do
   add_record(records, row_of(held[i]))
 end
 return records
