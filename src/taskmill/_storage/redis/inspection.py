@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 
@@ -79,13 +80,17 @@ class RedisInspection(Inspection):
         return [job_of(record, with_attempts=True) for record in records_of(reply)]
 
     def queues(self) -> Sequence[QueueCount]:
-        counts, due = self._caller.look("queues")
-        found: dict[str, dict[State, int]] = {}
+        counts, in_line = self._caller.look("queues")
+        found: dict[str, Counter[State]] = {}
+        due_now: dict[str, int] = {}
         for name, number in zip(counts[::2], counts[1::2], strict=True):
             state, _, queue = name.decode().partition(" ")
-            found.setdefault(queue, {})[STATES[int(state)]] = int(number)
-        due_now = json.loads(due)
-        return [QueueCount(queue, found[queue], int(due_now.get(queue, 0))) for queue in sorted(found)]
+            found.setdefault(queue, Counter())[STATES[int(state)]] += int(number)
+        for queue, number, due in json.loads(in_line):
+            if number:
+                found.setdefault(queue, Counter())[State.QUEUED] += number
+                due_now[queue] = due
+        return [QueueCount(queue, found[queue], due_now.get(queue, 0)) for queue in sorted(found)]
 
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         return bool(self._caller.look("suspects", json.dumps(None if queues is None else list(queues))))

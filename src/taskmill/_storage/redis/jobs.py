@@ -25,7 +25,9 @@ class RedisJobs(JobStore):
         self._sessions = sessions
 
     def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
-        ids: Sequence[str] = self._caller.change("add", added_text(jobs)) if jobs else []
+        ids = [job.job_id for job in jobs]
+        for place, job_id in self._caller.add(added(jobs)) if jobs else ():
+            ids[place - 1] = job_id
         return ids
 
     def turn(
@@ -90,29 +92,33 @@ class RedisJobs(JobStore):
 # --- how it is told to the scripts
 
 
-def added_text(jobs: Sequence[NewJob]) -> str:
-    """What insert.lua takes."""
-    return _text([_added(job) for job in jobs])
-
-
-def _added(job: NewJob) -> list[object]:
-    if "\0" in f"{job.queue}{job.task}{job.key}":
-        raise StoreRefused("Redis cannot hold a queue, a task or a key with a NUL in its name: leave it out")
-    call = [
-        *(job.job_id, job.task, job.queue, job.executor, job.headers, job.args),
-        *(job.lock, job.key, job.pipeline, job.tags),
-    ]
-    return [
-        *(job.job_id, f"{job.executor} {job.queue}", job.priority, job.task, job.key, job.pipeline, job.step),
-        *(
+def added(jobs: Sequence[NewJob]) -> list[str | int]:
+    """The arguments that insert.lua takes."""
+    arguments: list[str | int] = []
+    for job in jobs:
+        if "\0" in job.queue or "\0" in job.task:
+            raise StoreRefused("Redis cannot hold a queue or a task with a NUL in its name: leave it out")
+        call = [
+            *(job.job_id, job.task, job.queue, job.executor, job.headers, job.args),
+            *(job.lock, job.key, job.pipeline, job.tags),
+        ]
+        arguments += (
+            job.job_id,
+            f"{job.executor} {job.queue}",
+            f"{job.executor} {job.priority} {job.queue}",
+            "" if job.key is None else f"{job.task}\0{job.key}",
+            "" if job.pipeline is None else f":{job.pipeline}",
+            job.step,
+            job.priority,
             job.delay if job.run_at is None else 0,
-            job.run_at,
-            job.expires_in,
+            "" if job.run_at is None else job.run_at,
+            "" if job.expires_in is None else job.expires_in,
             job.max_attempts,
             job.result_ttl,
-        ),
-        *(int(job.lock is not None), _text(call)),
-    ]
+            int(job.lock is not None),
+            _text(call),
+        )
+    return arguments
 
 
 def _settled(settlement: Settlement) -> tuple[object, ...]:

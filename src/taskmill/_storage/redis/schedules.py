@@ -9,7 +9,7 @@ from typing import Any
 from taskmill._core.job import NewJob
 from taskmill._storage.base import ScheduleState, ScheduleStore
 from taskmill._storage.redis.call import Caller
-from taskmill._storage.redis.jobs import added_text
+from taskmill._storage.redis.jobs import added
 
 
 class RedisSchedules(ScheduleStore):
@@ -20,8 +20,8 @@ class RedisSchedules(ScheduleStore):
         return _state(self._caller.change("register", name, task, spec))
 
     def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
-        jobs = [] if fire is None else [fire]
-        return bool(self._caller.change("fire", name, after, slot, skipped, added_text(jobs), once=True))
+        jobs = () if fire is None else added([fire])
+        return bool(self._caller.change("fire", name, after, slot, skipped, *jobs, once=True))
 
     def list(self) -> Sequence[ScheduleState]:
         link = self._caller.link

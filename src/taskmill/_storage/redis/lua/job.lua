@@ -1,5 +1,5 @@
 -- job: everything that is stored of a job.
--- needs: row record
+-- needs: clock columns row record
 -- flags: no-writes
 
 local row, records = find(ARGV[2]), {}

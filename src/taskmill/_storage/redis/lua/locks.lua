@@ -1,5 +1,5 @@
 -- locks: those that are held, with the job of each and how many wait.
--- needs: row
+-- needs: clock columns row
 -- flags: no-writes
 
 local told = {}

@@ -1,5 +1,5 @@
 -- now: the store's clock.
--- needs: row
+-- needs: clock
 -- flags: no-writes
 
 return string.format('%d', NOW)

@@ -1,5 +1,5 @@
 -- outcome: what a waiting caller needs of a job.
--- needs: row
+-- needs: clock columns row
 -- flags: no-writes
 
 local row = find(ARGV[2])

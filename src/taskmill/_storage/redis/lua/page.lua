@@ -1,5 +1,5 @@
 -- page: some jobs, newest first, and where the next page begins ('' behind the last one).
--- needs: row record
+-- needs: clock columns row record
 -- flags: no-writes
 
 -- Of all, or of those in one state that has an index.

@@ -1,5 +1,5 @@
 -- recent: the jobs that the latest events belong to.
--- needs: row record
+-- needs: clock columns row record
 -- flags: no-writes
 
 local seen, records, limit = {}, {}, tonumber(ARGV[2])

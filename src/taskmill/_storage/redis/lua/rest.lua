@@ -1,5 +1,5 @@
 -- rest: a process has room for some jobs, or for any, and nothing to do; it is rung by its channel.
--- needs: row
+-- needs: clock
 -- flags: allow-oom
 
 local bell, room = ARGV[2], ARGV[3]

@@ -1,5 +1,5 @@
 -- ring: let one process that rests know that there may be jobs to claim.
--- needs: row news
+-- needs: clock ring
 -- flags: allow-oom
 
 ring()

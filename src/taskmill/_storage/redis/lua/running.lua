@@ -1,5 +1,5 @@
 -- running: the jobs that sessions hold, newest first; at most so many.
--- needs: row record
+-- needs: clock columns row record
 -- flags: no-writes
 
 local held, records = {}, {}

@@ -1,5 +1,5 @@
 -- sessions: each with when its lease ends, how many jobs it holds and how many locks beside those of jobs.
--- needs: row
+-- needs: clock columns row
 -- flags: no-writes
 
 local locks, told = {}, { string.format('%d', STEADY) }

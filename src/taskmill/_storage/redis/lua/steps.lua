@@ -1,5 +1,5 @@
 -- steps: the jobs of a pipeline, by step.
--- needs: row record
+-- needs: clock columns row record
 -- flags: no-writes
 
 local records = {}

@@ -1,5 +1,5 @@
 -- suspects: whether one can be claimed.
--- needs: row
+-- needs: clock columns row
 -- flags: no-writes
 
 local queues, asked = cjson.decode(ARGV[2]), {}

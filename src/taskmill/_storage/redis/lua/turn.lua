@@ -1,5 +1,5 @@
 -- turn: record what ended and claim what comes next.
--- needs: row news line change pipeline lock settle session
+-- needs: clock columns row ring news line change pipeline lock settle session
 -- flags: allow-oom
 
 local session, number = ARGV[2], tonumber(ARGV[4])
@@ -157,7 +157,6 @@ local function start(row)
   local held = later('SADD', 'held:' .. session)
   held[#held + 1] = row[REF]
   happened(row)
-  count(row, QUEUED, -1)
   count(row, RUNNING, 1)
   has_changed = true
 end

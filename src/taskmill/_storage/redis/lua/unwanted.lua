@@ -1,5 +1,5 @@
 -- unwanted: the running jobs of a session whose cancel was requested.
--- needs: row
+-- needs: clock columns row
 -- flags: no-writes
 
 local found = {}

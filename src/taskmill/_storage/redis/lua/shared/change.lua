@@ -58,8 +58,13 @@ local function move(row, state)
       call('ZREM', BASE .. 'expiring', row[REF])
     end
   end
-  count(row, before, -1)
-  count(row, state, 1)
+  -- Those in line are counted by their lanes.
+  if before ~= QUEUED then
+    count(row, before, -1)
+  end
+  if state ~= QUEUED then
+    count(row, state, 1)
+  end
   touch(row)
   happened(row)
   has_changed = true
@@ -107,7 +112,9 @@ local function delete(row)
     call('HDEL', BASE .. name, row[REF])
   end
   call('ZREM', BASE .. 'ids', known[JOB_ID])
-  count(row, row[STATE], -1)
+  if row[STATE] ~= QUEUED then
+    count(row, row[STATE], -1)
+  end
   rows[row[REF]] = false
   row.is_gone, has_changed = true, true
 end

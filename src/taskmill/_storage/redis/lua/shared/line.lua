@@ -29,6 +29,7 @@ local function leave(row)
     if call('EXISTS', BASE .. 'parked:' .. lock) == 0 then
       call('SREM', BASE .. 'awaited', lock)
     end
+    count(row, QUEUED, -1)
   else
     call('ZREM', BASE .. 'lane:' .. lane_of(row), row[REF])
   end
@@ -39,6 +40,7 @@ local function park(row, lock)
   call('ZADD', BASE .. 'parked:' .. lock, 0, place_of(row))
   call('SADD', BASE .. 'awaited', lock)
   row[PARKED] = 1
+  count(row, QUEUED, 1)
   touch(row)
   has_changed = true
 end

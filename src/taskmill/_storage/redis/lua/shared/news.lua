@@ -1,7 +1,7 @@
 -- What an operation did, for its answer, for who waits, and for the counts.
 
 local ended, notices, tally = {}, {}, {}
-local has_freed, has_changed, is_counted = false, false, false
+local has_freed, has_changed = false, false
 
 local function note(kind, row, reason)
   notices[#notices + 1] = cjson.encode({ kind, id_of(row), reason or cjson.null })
@@ -28,29 +28,11 @@ local function write_counts()
   end
 end
 
--- Rings one process that rests and has room for any job or, where there is none, all that have some.
-local function ring()
-  if call('EXISTS', BASE .. 'resting:all', BASE .. 'resting:some') == 0 then
-    return
-  end
-  local bell = call('SPOP', BASE .. 'resting:all')
-  while bell do
-    if call('PUBLISH', bell, 'jobs') > 0 then
-      return
-    end
-    bell = call('SPOP', BASE .. 'resting:all')
-  end
-  for _, each in ipairs(call('SMEMBERS', BASE .. 'resting:some')) do
-    call('PUBLISH', each, 'jobs')
-  end
-  call('DEL', BASE .. 'resting:some')
-end
-
 -- What every operation that changes something answers, and whom it wakes; *answer* is JSON.
 local function finish(answer)
   flush()
   write_counts()
-  if has_changed and not is_counted then
+  if has_changed then
     call('INCR', BASE .. 'version')
   end
   local gone = listed(ended)
