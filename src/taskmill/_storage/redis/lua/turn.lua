@@ -3,46 +3,49 @@
 -- flags: allow-oom
 
 local session, number = ARGV[2], tonumber(ARGV[4])
+local number_of_session = tonumber(session)
 local is_me = is_meant(session, ARGV[3])
 -- Of a settlement; either a result follows, or how it ended otherwise.
 local ITS_REF, ITS_FENCE, ITS_JOB_ID, ITS_START, ITS_END = 1, 2, 3, 4, 5
 
 -- --- settling
 
--- Ends a job that touches no other row; what most settlements come to.
-local function succeed_plainly(row, result)
-  local held, outcomes = later('SREM', 'held:' .. session), later('HSET', 'outcome')
-  local kept, n = later('ZADD', ended_key(row)), #outcomes
-  local m = #kept
+-- What is written of jobs that touch no other row; by queue, when their time to be kept is over.
+local held, outcomes, kept = later('SREM', 'held:' .. session), later('HSET', 'outcome'), {}
+
+-- Ends such a job; what most settlements come to.
+local function succeed_plainly(row, job_id, result)
+  local ref, queue, n = row[REF], queue_of(row), #outcomes
+  local ends = kept[queue] or later('ZADD', ended_key(row))
+  local m = #ends
+  kept[queue] = ends
   row[STATE], row[ENDED_AT] = SUCCEEDED, NOW
   touch(row)
-  held[#held + 1] = row[REF]
-  kept[m + 1], kept[m + 2] = string.format('%d', outlived_at(row)), row[REF]
-  outcomes[n + 1], outcomes[n + 2] = row[REF], result
+  held[#held + 1] = ref
+  ends[m + 1], ends[m + 2] = string.format('%d', NOW + row[RESULT_TTL]), ref
+  outcomes[n + 1], outcomes[n + 2] = ref, result
   if row[CANCELLING] == 1 then
-    call('SREM', BASE .. 'cancelling', row[REF])
+    call('SREM', BASE .. 'cancelling', ref)
   end
   happened(row)
   count(row, RUNNING, -1)
   count(row, SUCCEEDED, 1)
-  ended[#ended + 1] = row.id
+  ended[#ended + 1] = job_id
   has_changed = true
 end
 
 -- Whether it counted, now or before; else it is stale.
-local function settle(item)
-  local row = row_of(ref_of(item[ITS_REF]))
-  if not is_me or not row or row[SESSION] ~= tonumber(session) or row[FENCE] < item[ITS_FENCE] then
+local function settle(item, row)
+  if not is_me or not row or row[SESSION] ~= number_of_session or row[FENCE] < item[ITS_FENCE] then
     return false
   end
   if row[STATE] == RUNNING and row[FENCE] == item[ITS_FENCE] then
     local ending = item[ITS_END]
-    row.id = item[ITS_JOB_ID]
     row[STARTED_AT] = item[ITS_START]
     if type(ending) == 'table' then
       settle_as(row, ending)
     elseif row[LOCKED] == 0 and row[PIPED] == 0 and row[RESULT_TTL] > 0 then
-      succeed_plainly(row, ending)
+      succeed_plainly(row, item[ITS_JOB_ID], ending)
     else
       settle_as(row, { state = 'succeeded', outcome = ending, crashes = 0 })
     end
@@ -57,7 +60,7 @@ local function settle_all(items)
   end
   fetch(refs)
   for i, item in ipairs(items) do
-    if not settle(item) then
+    if not settle(item, row_of(refs[i])) then
       stale[#stale + 1] = i - 1
     end
   end
@@ -141,21 +144,21 @@ local function may_run(row)
     park(row, name)
     return false
   end
-  take_lock(name, tonumber(session), row[REF], '')
+  take_lock(name, number_of_session, row[REF], '')
   call('ZREM', BASE .. 'lane:' .. lane_of(row), row[REF])
   return true
 end
 
 local function start(row)
-  row[STATE], row[SESSION], row[CLAIM] = RUNNING, tonumber(session), number
+  row[STATE], row[SESSION], row[CLAIM] = RUNNING, number_of_session, number
   row[FENCE], row[ATTEMPT] = row[FENCE] + 1, row[ATTEMPT] + 1
   row[CLAIMED_AT], row[STARTED_AT] = NOW, 0
   touch(row)
   if row[EXPIRES_AT] ~= 0 then
     call('ZREM', BASE .. 'expiring', row[REF])
   end
-  local held = later('SADD', 'held:' .. session)
-  held[#held + 1] = row[REF]
+  local taken = later('SADD', 'held:' .. session)
+  taken[#taken + 1] = row[REF]
   happened(row)
   count(row, RUNNING, 1)
   has_changed = true
@@ -253,7 +256,7 @@ local function claim(lanes, wants)
 end
 
 local function told(rows_claimed)
-  local refs, calls, texts = {}, {}, {}
+  local refs, calls, texts, n = {}, {}, {}, 0
   for i, row in ipairs(rows_claimed) do
     refs[i] = row[REF]
   end
@@ -264,23 +267,21 @@ local function told(rows_claimed)
   end)
   for i, row in ipairs(rows_claimed) do
     local is_plain = row[LOCKED] == 0 and row[PIPED] == 0 and row[RESULT_TTL] > 0
-    local executor = string.match(row[PLACE], '^%a+')
-    if row[SUSPECT] == 1 then
-      executor = 'alone'
-    elseif row[HANDED_ON] == 1 then
-      executor = 'elsewhere'
-    end
+    local executor = row[SUSPECT] == 1 and 'alone' or row[HANDED_ON] == 1 and 'elsewhere' or executor_of(row)
     local before, given = row[STEP] > 0 and step_before(row), 'null'
     if before and before[STATE] == SUCCEEDED then
       local result = call('HGET', BASE .. 'outcome', before[REF])
       given = result and cjson.encode(result) or 'null'
     end
-    texts[i] = string.format(
-      '[%d,%d,%d,%d,%d,%s,"%s",',
-      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], tostring(is_plain), executor
-    ) .. given .. ',' .. calls[i] .. ']'
+    texts[n + 1] = string.format(
+      '%s[%d,%d,%d,%d,%d,%s,"%s",%s,',
+      i == 1 and '' or ',',
+      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], tostring(is_plain), executor, given
+    )
+    texts[n + 2], texts[n + 3] = calls[i], ']'
+    n = n + 3
   end
-  return joined(texts)
+  return '[' .. table.concat(texts) .. ']'
 end
 
 -- --- when to look again

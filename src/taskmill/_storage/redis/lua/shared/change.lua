@@ -16,8 +16,8 @@ local function ended_key(row)
 end
 
 local function happened(row)
-  local recent = later('LPUSH', 'recent')
-  recent[#recent + 1] = row[REF]
+  local events = later('LPUSH', 'recent')
+  events[#events + 1] = row[REF]
 end
 
 -- Now and then is enough.

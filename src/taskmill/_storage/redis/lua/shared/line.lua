@@ -2,7 +2,7 @@
 
 -- A lane holds what shares an executor, a priority and a queue, by run_at and then by order of adding.
 local function lane_of(row)
-  local executor, queue = string.match(row[PLACE], '^(%a+) (.*)$')
+  local executor, queue = executor_of(row), queue_of(row)
   if row[SUSPECT] == 1 then
     return 'alone ' .. row[PRIORITY] .. ' ' .. queue
   elseif row[HANDED_ON] == 1 then

@@ -22,17 +22,14 @@ end
 
 local rows, touched = {}, {}
 
+-- Written as it is then: to be touched twice does no harm.
 local function touch(row)
-  if not row.is_touched then
-    row.is_touched = true
-    touched[#touched + 1] = row
-  end
+  touched[#touched + 1] = row
 end
 
 local function flush()
   local fields, n = {}, 0
   for _, row in ipairs(touched) do
-    row.is_touched = nil
     if not row.is_gone then
       fields[n + 1], fields[n + 2] = row[REF], struct.pack(FORMAT, unpack(row, 1, PLACE))
       n = n + 2
@@ -98,16 +95,21 @@ local function id_of(row)
   return row.id or call_of(row)[JOB_ID]
 end
 
-local queues = {}
+local queues, executors = {}, {}
 
 local function queue_of(row)
   local place = row[PLACE]
   local queue = queues[place]
   if not queue then
-    queue = string.match(place, ' (.*)')
+    executors[place], queue = string.match(place, '^(%a+) (.*)$')
     queues[place] = queue
   end
   return queue
+end
+
+-- For what it was enqueued.
+local function executor_of(row)
+  return executors[row[PLACE]] or queue_of(row) and executors[row[PLACE]]
 end
 
 local function is_final(row)
