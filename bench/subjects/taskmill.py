@@ -1,7 +1,8 @@
-"""taskmill with its defaults."""
+"""taskmill with its defaults, on a file and on Redis."""
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ def await_results(mill: Mill) -> None:
 
 
 class TaskmillAdapter:
-    def __init__(self, folder: Path, work: Work) -> None:
-        self._mill = Mill(f"sqlite:///{folder}/taskmill.db")
+    def __init__(self, url: str, work: Work) -> None:
+        self._mill = Mill(url)
         self._task = self._mill.task(name="work")(work)
 
     def enqueue(self, sent: float, *, delay: float = 0.0) -> Any:
@@ -35,3 +36,12 @@ class TaskmillAdapter:
 
     def close(self) -> None:
         self._mill.close()
+
+
+def on_sqlite(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(f"sqlite:///{folder}/taskmill.db", work)
+
+
+def on_redis(folder: Path, work: Work) -> TaskmillAdapter:
+    # The folder's name keeps the figures of one server apart.
+    return TaskmillAdapter(f"{os.environ['BENCH_REDIS_URL']}?name={folder.name}", work)

@@ -5,7 +5,8 @@ TaskmillError
 │   ├── InvalidURL              the store's URL cannot be read
 │   ├── NoCurrentJob            `current_job()` is called outside of a job
 │   ├── UnknownTask             a task name that nothing here defines
-│   └── UnsafeFileSystem        SQLite's WAL does not work on this file system
+│   ├── UnsafeFileSystem        SQLite's WAL does not work on this file system
+│   └── UnsafeServer            a Redis server that throws jobs away, or is too old
 ├── EnqueueError                the call cannot become a job; nothing was stored
 │   ├── InvalidArguments        the arguments do not fit the task's signature
 │   ├── InvalidOption           an option of the call is wrong, such as a naive datetime
@@ -105,6 +106,10 @@ class UnsafeFileSystem(ConfigurationError):
             f"{path} lies on a {kind} file system, where SQLite loses data when several processes "
             "write; put the file on a local disk"
         )
+
+
+class UnsafeServer(ConfigurationError):
+    """The Redis server would throw jobs away when its memory is full, or is too old; the message says what to set."""
 
 
 # --- enqueue

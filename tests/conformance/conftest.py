@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill._core.identity import new_job_id
 from taskmill._storage.base import Storage
 from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.open import open_storage
@@ -20,15 +21,19 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "valkey"])
 def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
     store: Storage
-    if request.param == "memory":
-        store = MemoryStorage(clock)
-    elif request.param == "sqlite":
-        store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
-    else:
-        store = open_storage(request.getfixturevalue("empty_postgres"), clock=clock)
+    match request.param:
+        case "memory":
+            store = MemoryStorage(clock)
+        case "sqlite":
+            store = SqliteStorage(tmp_path / "jobs.db", durability="normal", clock=clock)
+        case "postgres":
+            store = open_storage(request.getfixturevalue("empty_postgres"), clock=clock)
+        case kind:
+            url = request.getfixturevalue(f"{kind}_url")
+            store = open_storage(f"{url}?name={new_job_id()}", clock=clock)
     yield store
     store.close()
 

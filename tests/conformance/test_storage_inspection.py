@@ -284,7 +284,7 @@ class TestStorage:
         assert storage.exists()
 
     def test_a_store_names_its_url(self, storage: Storage) -> None:
-        assert storage.url.startswith(("memory://", "sqlite:///", "postgresql://"))
+        assert storage.url.startswith(("memory://", "sqlite:///", "postgresql://", "redis://"))
 
     @pytest.mark.parametrize("text", ["", "'; drop table taskmill_job; --", "ü\n\t☃ 🎉", "%_\\"])
     def test_texts_come_back_as_they_were(self, storage: Storage, worker: Worker, text: str) -> None:

@@ -8,17 +8,21 @@ from pathlib import Path
 import pytest
 
 from taskmill import Mill
+from taskmill._core.identity import new_job_id
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", "postgres", "redis"])
 def mill(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mill]:
     match request.param:
         case "memory":
-            mill = Mill("memory://")
+            url = "memory://"
         case "sqlite":
-            mill = Mill(f"sqlite:///{tmp_path}/jobs.db")
+            url = f"sqlite:///{tmp_path}/jobs.db"
+        case "postgres":
+            url = request.getfixturevalue("empty_postgres")
         case _:
-            mill = Mill(request.getfixturevalue("empty_postgres"))
+            url = f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
+    mill = Mill(url)
     yield mill
     mill.close()
 

@@ -6,6 +6,8 @@ import pytest
 
 from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.open import open_storage, shown
+from taskmill._storage.redis.address import address
+from taskmill._storage.redis.storage import RedisStorage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.errors import InvalidURL
 from taskmill.testing import FakeClock
@@ -57,9 +59,13 @@ def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("sqlite:///jobs.db?timeout=-1", "timeout=-1 is no number of seconds"),
         ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
         ("memory://jobs", "nothing follows 'memory://'"),
-        ("postgresql://host/jobs", "the store 'postgresql' comes with a later release"),
-        ("redis://host", "the store 'redis' comes with a later release"),
-        ("mysql://host", "there is no store 'mysql', only sqlite, memory"),
+        ("redis://host:port", "Port could not be cast to integer value as 'port'"),
+        ("redis://host/jobs", "a database of Redis has a number, and 'jobs' is none"),
+        ("redis://host?database=2", "there is no option 'database', only name, timeout, ca_certs"),
+        ("redis://host?name={jobs}", "name={jobs} is no name of a mill"),
+        ("redis://host?name=", "name= is no name of a mill"),
+        ("valkeys://host?timeout=soon", "timeout=soon is no number of seconds"),
+        ("mysql://host", "there is no store 'mysql', only sqlite, postgresql, redis, memory"),
     ],
 )
 def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
@@ -68,6 +74,24 @@ def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
 
     assert str(caught.value).startswith(f"{url!r} is no store URL: {problem}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url, told, base, password, is_encrypted",
+    [
+        ("redis://", "localhost:6379/0", "{taskmill}:", None, False),
+        ("valkey://host:7000/3?name=shop", "host:7000/3", "{shop}:", None, False),
+        ("rediss://me:p%40ss@host", "host:6379/0", "{taskmill}:", "p@ss", True),
+        ("VALKEYS://:pass@[::1]:7000", "::1:7000/0", "{taskmill}:", "pass", True),
+    ],
+)
+def test_a_redis_server(url: str, told: str, base: str, password: str | None, *, is_encrypted: bool) -> None:
+    found = address(url, url)
+
+    assert str(found) == told
+    assert found.base == base
+    assert (found.password, found.is_encrypted) == (password, is_encrypted)
+    assert isinstance(open_storage(url), RedisStorage)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
-_LATER = {"redis", "rediss", "valkey", "valkeys"}
-_SCHEMES = ("sqlite", "memory", "postgresql")
+_SCHEMES = ("sqlite", "postgresql", "redis", "memory")
 _OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 
@@ -31,10 +30,13 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
     - ``postgresql://user@host/database`` is a schema of its own in that database; options, besides those of libpq:
       ``?timeout=5`` (seconds to go on trying while the server is away), ``&connections=10`` (the most that a process
       opens), ``&listen=host:port`` (for notifications, where a pooler stands before the server).
+    - ``redis://user:password@host:6379/0`` is a Redis or Valkey server (``valkey://`` says the same), ``rediss://`` one
+      by TLS; options: ``?name=taskmill`` (several mills can lie in one server, each under a name), ``&timeout=5``
+      (seconds within which a call returns or raises StoreUnavailable), ``&ca_certs=/path`` (whom to trust, for TLS).
 
     Raises:
         InvalidURL: anything else.
-        ConfigurationError: psycopg is not installed, which a store in PostgreSQL needs.
+        ConfigurationError: psycopg is not installed, which a store in PostgreSQL needs, or redis-py for one in Redis.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -45,10 +47,10 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             return _sqlite(url, place, query, clock)
         case "memory":
             return _memory(url, rest, clock)
+        case "redis" | "rediss" | "valkey" | "valkeys":
+            return _redis(url, clock)
         case "postgresql" | "postgres":
             return _postgres(url, clock)
-        case later if later in _LATER:
-            raise _invalid(url, f"the store {later!r} comes with a later release")
         case unknown:
             raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
 
@@ -93,6 +95,19 @@ def _postgres(url: str, clock: Clock | None) -> Storage:
     from taskmill._storage.postgres.storage import PostgresStorage  # noqa: PLC0415
 
     return PostgresStorage(address(url, shown(url)), clock=clock)
+
+
+def _redis(url: str, clock: Clock | None) -> Storage:
+    try:
+        import redis  # noqa: F401, PLC0415  (only the adapter in use is loaded)
+    except ImportError as error:
+        raise ConfigurationError(
+            "a store in Redis or Valkey needs redis-py: pip install 'taskmill[redis]' (" + str(error) + ")"
+        ) from error
+    from taskmill._storage.redis.address import address  # noqa: PLC0415
+    from taskmill._storage.redis.storage import RedisStorage  # noqa: PLC0415
+
+    return RedisStorage(address(url, shown(url)), url, clock=clock)
 
 
 def _unquoted(text: str) -> str:

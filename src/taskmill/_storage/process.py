@@ -35,15 +35,23 @@ def _own_identity(pid: int) -> str:
 def identity_of(pid: int) -> str:
     """Number, start and container, where the system tells; the container is this process's own."""
     try:
-        started = (
-            Path(f"/proc/{pid}/stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()[19]
-        )
+        started = _stat(pid)[19]
         return f"{pid}:{started}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return str(pid)
+
+
+def _stat(pid: int) -> list[str]:
+    """What the system tells of a process, behind its name."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended, and nobody has asked how."""
+    try:
+        return _stat(pid)[0] == "Z"
+    except OSError:
+        return False
 
 
 def has_ended(process: str) -> bool:
@@ -59,4 +67,4 @@ def has_ended(process: str) -> bool:
         return True
     except PermissionError:
         return False
-    return identity_of(int(pid)) not in (pid, process)
+    return _is_zombie(int(pid)) or identity_of(int(pid)) not in (pid, process)

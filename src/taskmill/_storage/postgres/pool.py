@@ -36,7 +36,9 @@ class Pool:
         """One for the caller alone; a new one where none is idle. What opening it raises is raised here."""
         room = self._room
         if not room.acquire(timeout=patience):
-            raise StoreBusy(self._address.shown, patience, f"all {self._address.connections} connections of this process")
+            raise StoreBusy(
+                self._address.shown, patience, f"all {self._address.connections} connections of this process"
+            )
         try:
             connection = self._take()
             try:

@@ -29,7 +29,9 @@ def version(connection: Connection) -> int:
         return 0
     schema = _number(connection, "schema")
     if schema is None:
-        raise NotAStore("the table taskmill.meta does not say which schema it is: restore a backup of the database")
+        raise NotAStore(
+            "the table taskmill.meta does not say which schema it is: restore a backup of the database"
+        )
     return schema
 
 

@@ -1,0 +1,113 @@
+"""What people and waiting callers read from Redis: in pages, so that nobody else waits for long."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import State
+from taskmill._core.record import Job
+from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.redis.call import Caller
+from taskmill._storage.redis.rows import STATES, Record, ending_of, job_of, records_of
+from taskmill._storage.redis.sessions import Session
+
+_PAGE, _ALL = 500, 1_000_000_000
+# The states by which jobs are found without reading the others.
+_INDEXED = {State.BLOCKED, State.FAILED, State.CANCELLED}
+
+
+class RedisInspection(Inspection):
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def outcome(self, job_id: str) -> Outcome | None:
+        found = self._caller.look("outcome", job_id)
+        if found is None:
+            return None
+        number, task, text = found
+        state = STATES[number]
+        reason, result, error = ending_of(state, None if text is None else text.decode())
+        return Outcome(task.decode(), state, reason, result, error)
+
+    def job(self, job_id: str) -> Job | None:
+        for record in records_of(self._caller.look("job", job_id)):
+            return job_of(record, with_attempts=True)
+        return None
+
+    def find(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        pipeline: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[Job]:
+        most = limit if task is None and queue is None else _ALL
+        found = (
+            job_of(record, with_attempts=False)
+            for record in self._candidates(states, pipeline, most)
+            if (not states or record.state in states)
+            and task in (None, record.call.task)
+            and queue in (None, record.call.queue)
+        )
+        return list(islice(found, limit))
+
+    def _candidates(self, states: Collection[State], pipeline: str | None, most: int) -> Iterator[Record]:
+        if pipeline is not None:
+            return records_of(self._caller.look("steps", pipeline))
+        wanted = set(states)
+        if wanted == {State.RUNNING}:
+            return records_of(self._caller.look("running", most))
+        if len(wanted) == 1 and wanted <= _INDEXED:
+            return self.pages(f"state:{STATES.index(wanted.pop())}")
+        return self.pages("ids")
+
+    def pages(self, source: str = "ids", *, peeks: bool = False) -> Iterator[Record]:
+        """All jobs of an index, newest first; what comes in or goes meanwhile may be missing."""
+        first = "+inf"
+        while first:
+            following, *reply = self._caller.look("page", source, first, _PAGE, peeks=peeks)
+            yield from records_of(reply)
+            first = following.decode()
+
+    def recent(self, limit: int) -> Sequence[Job]:
+        reply = self._caller.look("recent", limit)
+        return [job_of(record, with_attempts=True) for record in records_of(reply)]
+
+    def queues(self) -> Sequence[QueueCount]:
+        counts, in_line = self._caller.look("queues")
+        found: dict[str, Counter[State]] = {}
+        due_now: dict[str, int] = {}
+        for name, number in zip(counts[::2], counts[1::2], strict=True):
+            state, _, queue = name.decode().partition(" ")
+            found.setdefault(queue, Counter())[STATES[int(state)]] += int(number)
+        for queue, number, due in json.loads(in_line):
+            if number:
+                found.setdefault(queue, Counter())[State.QUEUED] += number
+                due_now[queue] = due
+        return [QueueCount(queue, found[queue], due_now.get(queue, 0)) for queue in sorted(found)]
+
+    def has_suspects(self, queues: Collection[str] | None) -> bool:
+        return bool(self._caller.look("suspects", json.dumps(None if queues is None else list(queues))))
+
+    def sessions(self) -> Sequence[SessionState]:
+        found = []
+        for session, text, _, held, _ in zip(*[iter(self._caller.look("sessions")[1:])] * 5, strict=True):
+            known = Session(*json.loads(text))
+            found.append(
+                SessionState(
+                    session=int(session),
+                    host=known.host,
+                    pid=known.pid,
+                    kind=known.kind,
+                    parent=known.parent,
+                    started_at=to_datetime(int(known.started_at or 0)),
+                    running=held,
+                )
+            )
+        return sorted(found, key=lambda state: state.session)

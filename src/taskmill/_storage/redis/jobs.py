@@ -1,0 +1,171 @@
+"""The hot operations on Redis: each is one script, which is carried out as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from taskmill._core import lifecycle
+from taskmill._core.event import Notice
+from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
+from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._storage.base import CancelAnswer, JobStore, Turn
+from taskmill._storage.redis.call import Caller
+from taskmill._storage.redis.rows import row_of
+from taskmill._storage.redis.sessions import RedisSessions
+from taskmill.errors import StoreRefused
+
+_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class RedisJobs(JobStore):
+    def __init__(self, caller: Caller, sessions: RedisSessions) -> None:
+        self._caller = caller
+        self._sessions = sessions
+
+    def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
+        ids = [job.job_id for job in jobs]
+        for place, job_id in self._caller.add(added(jobs)) if jobs else ():
+            ids[place - 1] = job_id
+        return ids
+
+    def turn(
+        self,
+        session: int,
+        settlements: Sequence[Settlement],
+        *,
+        claim: int,
+        wants: Mapping[Executor, int],
+        queues: Collection[str] | None,
+        knows: Collection[str] = (),
+    ) -> Turn:
+        wish = {"wants": wants, "queues": None if queues is None else list(queues)}
+        (stale, claimed, next_at), notices, version = self._caller.turn(
+            session,
+            self._sessions.word(session),
+            claim,
+            _text([_settled(settlement) for settlement in settlements]),
+            _text(wish),
+            _text(list(knows)),
+        )
+        return Turn(
+            [settlements[index] for index in stale],
+            list(map(_claimed, claimed)),
+            next_at,
+            notices,
+            version,
+        )
+
+    def rescue(self) -> Sequence[Notice]:
+        return self._sessions.rescue()
+
+    def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> Sequence[Notice]:
+        ran = self._sessions.running(session)
+        blamed = [self._blamed(ref, fence, crash) if alone else [ref, fence] for ref, fence in ran]
+        notices = self._caller.notices("bury", session, _text(blamed))
+        self._sessions.let_go(session)
+        return notices
+
+    def _blamed(self, ref: int, fence: int, crash: ErrorInfo) -> list[object]:
+        packed = self._caller.link.ask("HGET", self._caller.link.key("row"), f"{ref:014}")
+        crashes = 0 if packed is None else row_of(packed).crashes
+        return [ref, fence, _ending(lifecycle.after_crash(crash, crashes=crashes))]
+
+    def cancel(self, job_id: str) -> tuple[CancelAnswer, Sequence[Notice]]:
+        return self._caller.answer("cancel", job_id, once=True)
+
+    def unwanted(self, session: int) -> Sequence[tuple[str, int]]:
+        found = json.loads(self._caller.look("unwanted", session))
+        return [(job_id, int(fence)) for job_id, fence in found]
+
+    def retry(self, job_id: str) -> bool:
+        return bool(self._caller.change("retry", job_id, once=True))
+
+    def prune(self, *, limit: int) -> int:
+        return int(self._caller.change("prune", limit))
+
+    def purge(self, *, queue: str | None, ended: bool, limit: int) -> int:
+        return int(self._caller.change("purge", _text(queue), "ended" if ended else "waiting", limit))
+
+
+# --- how it is told to the scripts
+
+
+def added(jobs: Sequence[NewJob]) -> list[str | int]:
+    """The arguments that insert.lua takes."""
+    arguments: list[str | int] = []
+    for job in jobs:
+        if "\0" in job.queue or "\0" in job.task:
+            raise StoreRefused("Redis cannot hold a queue or a task with a NUL in its name: leave it out")
+        call = [
+            *(job.job_id, job.task, job.queue, job.executor, job.headers, job.args),
+            *(job.lock, job.key, job.pipeline, job.tags),
+        ]
+        arguments += (
+            job.job_id,
+            f"{job.executor} {job.queue}",
+            f"{job.executor} {job.priority} {job.queue}",
+            "" if job.key is None else f"{job.task}\0{job.key}",
+            "" if job.pipeline is None else f":{job.pipeline}",
+            job.step,
+            job.priority,
+            job.delay if job.run_at is None else 0,
+            "" if job.run_at is None else job.run_at,
+            "" if job.expires_in is None else job.expires_in,
+            job.max_attempts,
+            job.result_ttl,
+            int(job.lock is not None),
+            _text(call),
+        )
+    return arguments
+
+
+def _settled(settlement: Settlement) -> tuple[object, ...]:
+    claimed, transition, started_at = settlement
+    is_plain = transition.state is State.SUCCEEDED and transition.result is not None
+    return (
+        claimed.ref,
+        claimed.fence,
+        claimed.job_id,
+        started_at or 0,
+        transition.result if is_plain else _ending(transition),
+    )
+
+
+def _ending(transition: Transition) -> dict[str, object]:
+    """What settle.lua takes."""
+    is_failure = transition.state in {State.FAILED, State.CANCELLED}
+    return {
+        "state": transition.state,
+        "event": transition.event,
+        "reason": transition.reason,
+        "error": transition.error,
+        "outcome": _text([transition.reason, transition.error]) if is_failure else transition.result,
+        "delay": transition.delay,
+        "hand_back": transition.hand_back,
+        "hand_on": transition.hand_on,
+        "crashes": transition.crashes,
+        "acquits": transition.acquits,
+    }
+
+
+def _claimed(told: Sequence[Any]) -> Claimed:
+    """From what turn.lua tells of a job, and its call."""
+    ref, attempt, max_attempts, fence, crashes, plain, executor, given, call = told
+    job_id, task, queue, _, headers, args, *_ = call
+    return Claimed(
+        ref,
+        job_id,
+        task,
+        queue,
+        executor,
+        attempt,
+        max_attempts,
+        fence,
+        plain,
+        args,
+        given,
+        headers,
+        crashes,
+    )

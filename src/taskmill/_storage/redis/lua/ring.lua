@@ -1,0 +1,6 @@
+-- ring: let one process that rests know that there may be jobs to claim.
+-- needs: clock ring
+-- flags: allow-oom
+
+ring()
+return 1

@@ -1,0 +1,41 @@
+-- What prune and purge share: ended jobs are found by queue, those first whose time is over first.
+
+local function known_queues()
+  local known, found = {}, {}
+  for _, name in ipairs(call('HKEYS', BASE .. 'counts')) do
+    local queue = string.match(name, ' (.*)')
+    if not known[queue] then
+      known[queue] = true
+      found[#found + 1] = queue
+    end
+  end
+  return found
+end
+
+-- Calls *see* with each row that is outlived at *instant*, as long as it answers true.
+local function look_through_ended(queue, instant, see)
+  local offset = 0
+  while true do
+    local refs = call('ZRANGEBYSCORE', BASE .. 'ended:' .. queue, '-inf', instant, 'LIMIT', offset, MOST)
+    fetch(refs)
+    for _, ref in ipairs(refs) do
+      if not see(row_of(ref)) then
+        return
+      end
+    end
+    if #refs < MOST then
+      return
+    end
+    offset = offset + MOST
+  end
+end
+
+-- Some may be given twice.
+local function delete_all(found)
+  for _, row in ipairs(found) do
+    if not row.is_gone then
+      ended[#ended + 1] = id_of(row)
+      delete(row)
+    end
+  end
+end

@@ -1,0 +1,17 @@
+-- Rings one process that rests and has room for any job or, where there is none, all that have some.
+local function ring()
+  if call('EXISTS', BASE .. 'resting:all', BASE .. 'resting:some') == 0 then
+    return
+  end
+  local bell = call('SPOP', BASE .. 'resting:all')
+  while bell do
+    if call('PUBLISH', bell, 'jobs') > 0 then
+      return
+    end
+    bell = call('SPOP', BASE .. 'resting:all')
+  end
+  for _, each in ipairs(call('SMEMBERS', BASE .. 'resting:some')) do
+    call('PUBLISH', each, 'jobs')
+  end
+  call('DEL', BASE .. 'resting:some')
+end

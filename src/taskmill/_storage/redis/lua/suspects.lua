@@ -1,0 +1,23 @@
+-- suspects: whether one can be claimed.
+-- needs: clock columns row
+-- flags: no-writes
+
+local queues, asked = cjson.decode(ARGV[2]), {}
+if queues ~= cjson.null then
+  for _, name in ipairs(queues) do
+    asked[name] = true
+  end
+end
+for _, name in ipairs(call('SMEMBERS', BASE .. 'lanes')) do
+  local queue = string.match(name, '^alone %-?%d+ (.*)$')
+  if queue and (queues == cjson.null or asked[queue]) then
+    local due = call('ZRANGEBYSCORE', BASE .. 'lane:' .. name, '-inf', string.format('%d', NOW))
+    for _, ref in ipairs(due) do
+      local expires_at = row_of(ref)[EXPIRES_AT]
+      if expires_at == 0 or expires_at > NOW then
+        return 1
+      end
+    end
+  end
+end
+return 0

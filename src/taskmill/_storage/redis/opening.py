@@ -1,0 +1,130 @@
+"""What a server must be like to hold jobs; looked at once by each process, and its mark by each connection."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, NamedTuple
+
+from redis import exceptions
+
+from taskmill._storage.redis.address import Address
+from taskmill.errors import NotAStore, SchemaTooNew, StoreUnavailable, UnsafeServer
+
+logger = logging.getLogger("taskmill.storage")
+
+SCHEMA = 1
+_OLDEST = (7, 0)
+_ADVICE = "set appendonly yes and appendfsync always"
+
+
+class Manner(NamedTuple):
+    """How the server keeps what it is given; None: it does not tell."""
+
+    version: tuple[int, ...]
+    appendonly: str | None
+    appendfsync: str | None
+    save: str | None
+    policy: str | None
+    memory_limit: int | None
+
+
+class Opening:
+    """The looks at one server by one process."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._mutex = threading.Lock()
+        self._has_looked = False
+
+    def check(self, connection: Any) -> None:
+        """Look at the server behind a new *connection*, and mark the store as one of this schema if it is new.
+
+        UnsafeServer, SchemaTooNew, NotAStore; the errors of redis-py.
+        """
+        if getattr(connection, "is_checked", False):
+            return
+        with self._mutex:
+            if not self._has_looked:
+                self._judge(manner_of(connection))
+                self._has_looked = True
+        self._mark(connection)
+        connection.is_checked = True
+
+    def _judge(self, manner: Manner) -> None:
+        if manner.version < _OLDEST:
+            told = ".".join(map(str, manner.version))
+            raise UnsafeServer(
+                f"the server at {self._address} is Redis {told}: taskmill needs Redis 7, or Valkey"
+            )
+        if (manner.policy or "").startswith("allkeys"):
+            raise UnsafeServer(
+                f"the server at {self._address} throws keys away when its memory is full (maxmemory-policy "
+                f"{manner.policy}), jobs as well: set maxmemory-policy to noeviction, or use another server"
+            )
+        for told in losses(manner):
+            logger.warning("the Redis server at %s: %s", self._address, told)
+
+    def _mark(self, connection: Any) -> None:
+        key = f"{self._address.base}schema"
+        connection.send_command("SET", key, SCHEMA, "NX", "GET")
+        try:
+            found = connection.read_response()
+        except exceptions.ResponseError as error:
+            raise StoreUnavailable(f"the Redis server at {self._address} refused a call: {error}") from error
+        check_schema(self._address, found)
+
+
+def check_schema(address: Address, found: bytes | None) -> None:
+    """Raise where the mark of a store is not what this taskmill can use."""
+    if found is None:
+        return
+    if not found.isdigit():
+        raise NotAStore(
+            f"{address.base}schema at {address} is {found!r}, which no taskmill wrote: use ?name=..."
+        )
+    if int(found) > SCHEMA:
+        raise SchemaTooNew(str(address), int(found), SCHEMA)
+
+
+def losses(manner: Manner) -> list[str]:
+    """What may be lost that was acknowledged, one sentence each."""
+    if manner.appendonly is None:
+        return []
+    if manner.appendonly != "yes":
+        kept = "the last snapshot" if manner.save else "nothing"
+        return [f"appendonly is off: when it stops, {kept} is left of all jobs; {_ADVICE}"]
+    match manner.appendfsync:
+        case "always":
+            return []
+        case "everysec":
+            return [
+                "appendfsync is everysec: a power cut takes the last second's jobs; set appendfsync always"
+            ]
+        case other:
+            return [f"appendfsync is {other}: a power cut takes some 30 s of jobs; {_ADVICE}"]
+
+
+def manner_of(connection: Any) -> Manner:
+    """Ask the server; where it does not tell (many that are rented do not), None."""
+    connection.send_command("INFO", "server")
+    info = dict(
+        line.split(":", 1) for line in connection.read_response().decode().splitlines() if ":" in line
+    )
+    found: dict[str, str] = {}
+    for pattern in ("append*", "save", "maxmemory*"):
+        connection.send_command("CONFIG", "GET", pattern)
+        try:
+            reply = [each.decode() for each in connection.read_response()]
+        except exceptions.ResponseError:
+            continue
+        found.update(zip(reply[::2], reply[1::2], strict=True))
+    limit = found.get("maxmemory")
+    return Manner(
+        version=tuple(int(part) for part in info["redis_version"].split(".")[:3]),
+        appendonly=found.get("appendonly"),
+        appendfsync=found.get("appendfsync"),
+        save=found.get("save"),
+        policy=found.get("maxmemory-policy"),
+        memory_limit=None if limit is None else int(limit),
+    )

@@ -1,0 +1,150 @@
+"""From what Redis holds of a job to what people see; the columns are those of lua/shared/row.lua, in its order."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import ErrorInfo, State
+from taskmill._core.record import Attempt, Job
+from taskmill._storage.rows import attempt_of
+
+_ROW = struct.Struct(">8Bh6I2Q8q")
+STATES = (State.BLOCKED, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+class Row(NamedTuple):
+    """What changes of a job; 0 stands for none."""
+
+    state: int
+    is_parked: int
+    is_suspect: int
+    is_handed_on: int
+    is_cancelling: int
+    is_locked: int
+    is_piped: int
+    is_keyed: int
+    priority: int
+    attempt: int
+    max_attempts: int
+    fence: int
+    rescues: int
+    crashes: int
+    step: int
+    session: int
+    claim: int
+    enqueued_at: int
+    run_at: int
+    claimed_at: int
+    started_at: int
+    ended_at: int
+    expires_at: int
+    delay: int
+    result_ttl: int
+
+
+class Call(NamedTuple):
+    """What was enqueued, and never changes."""
+
+    job_id: str
+    task: str
+    queue: str
+    executor: str
+    headers: str | None
+    args: str
+    lock: str | None
+    key: str | None
+    pipeline: str | None
+    tags: str | None
+
+
+class Record(NamedTuple):
+    """All that is stored of a job; `outcome` is its result or, of one that did not succeed, reason and error."""
+
+    ref: int
+    row: Row
+    call: Call
+    outcome: str | None
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def state(self) -> State:
+        return STATES[self.row.state]
+
+
+def row_of(packed: bytes) -> Row:
+    return Row._make(_ROW.unpack_from(packed))
+
+
+def records_of(reply: Sequence[bytes | None]) -> Iterator[Record]:
+    """Five values each, as shared/record.lua has them."""
+    for ref, packed, call, outcome, history in zip(*[iter(reply)] * 5, strict=True):
+        assert ref is not None  # noqa: S101  (for the type checker: only the last two may be missing)
+        assert packed is not None  # noqa: S101
+        assert call is not None  # noqa: S101
+        yield Record(
+            int(ref),
+            row_of(packed),
+            Call._make(json.loads(call)),
+            None if outcome is None else outcome.decode(),
+            () if history is None else tuple(map(attempt_of, _attempts(history))),
+        )
+
+
+def _attempts(history: bytes) -> Iterator[tuple[object, ...]]:
+    for number, outcome, started_at, ended_at, error, session in json.loads(b"[" + history + b"]"):
+        yield number, outcome, started_at, ended_at, None if error is None else json.dumps(error), session
+
+
+def ending_of(state: State, outcome: str | None) -> tuple[str | None, str | None, ErrorInfo | None]:
+    """Reason, result and error."""
+    if outcome is None or not state.is_final:
+        return None, None, None
+    if state is State.SUCCEEDED:
+        return None, outcome, None
+    reason, error = json.loads(outcome)
+    return reason, None, None if error is None else ErrorInfo(*error)
+
+
+def job_of(record: Record, *, with_attempts: bool) -> Job:
+    row, call, state = record.row, record.call, record.state
+    reason, result, error = ending_of(state, record.outcome)
+    return Job(
+        job_id=call.job_id,
+        task=call.task,
+        queue=call.queue,
+        executor=call.executor,
+        priority=row.priority,
+        state=state,
+        reason=reason,
+        attempt=row.attempt,
+        max_attempts=row.max_attempts,
+        fence=row.fence,
+        session=row.session or None,
+        rescues=row.rescues,
+        crashes=row.crashes,
+        is_suspect=bool(row.is_suspect),
+        is_handed_on=bool(row.is_handed_on and not row.is_suspect),
+        enqueued_at=to_datetime(row.enqueued_at),
+        run_at=to_datetime(row.run_at),
+        claimed_at=to_datetime(row.claimed_at) if row.claimed_at else None,
+        started_at=to_datetime(row.started_at) if row.started_at else None,
+        ended_at=to_datetime(row.ended_at) if row.ended_at else None,
+        expires_at=to_datetime(row.expires_at) if row.expires_at else None,
+        result_ttl=row.result_ttl,
+        lock=call.lock,
+        waits_for=call.lock if row.is_parked else None,
+        key=call.key,
+        tags=tuple(json.loads(call.tags or "[]")),
+        headers=json.loads(call.headers or "{}"),
+        pipeline=call.pipeline,
+        step=row.step,
+        cancel_requested=bool(row.is_cancelling),
+        args=call.args,
+        result=result,
+        error=error,
+        attempts=record.attempts if with_attempts else (),
+    )

@@ -1,0 +1,34 @@
+"""Schedules on Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from taskmill._core.job import NewJob
+from taskmill._storage.base import ScheduleState, ScheduleStore
+from taskmill._storage.redis.call import Caller
+from taskmill._storage.redis.jobs import added
+
+
+class RedisSchedules(ScheduleStore):
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def register(self, *, name: str, task: str, spec: str) -> ScheduleState:
+        return _state(self._caller.change("register", name, task, spec))
+
+    def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
+        jobs = () if fire is None else added([fire])
+        return bool(self._caller.change("fire", name, after, slot, skipped, *jobs, once=True))
+
+    def list(self) -> Sequence[ScheduleState]:
+        link = self._caller.link
+        return sorted(_state(json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
+
+
+def _state(told: Sequence[Any]) -> ScheduleState:
+    """From the columns of shared/schedule.lua."""
+    name, task, spec, slot, fired, skipped, last_job = told
+    return ScheduleState(name, task, spec, int(slot), int(fired), int(skipped), last_job)

@@ -1,0 +1,331 @@
+"""A server that is away, hangs, is full or forgets; replies that get lost on the way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import pytest
+import redis
+
+from taskmill import Mill
+from taskmill._core.job import State
+from taskmill._core.lifecycle import Settlement
+from taskmill._storage.process import process_identity
+from taskmill._storage.redis.storage import RedisStorage
+from taskmill.errors import NotAStore, SchemaTooNew, StoreUnavailable, UnsafeServer
+from tests import servers
+from tests.conformance.builders import LEASE, Worker, a_job, ids, states_of, succeeded
+from tests.redis.conftest import OpenStore
+from tests.redis.proxy import Proxy
+from tests.worker.builders import DEADLINE, wait_for
+
+# How much longer than its timeout a call may take on a machine that is busy with other things.
+MARGIN = 5.0
+
+
+class TestServerIsAway:
+    def test_a_server_that_is_killed_is_told_in_time_and_gone_on_with(
+        self, own_server: servers.Redis, open_store: OpenStore
+    ) -> None:
+        store = open_store(own_server.url, timeout=0.3)
+        store.jobs.add([a_job("before")])
+        own_server.kill()
+
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="did not answer"):
+            store.jobs.add([a_job("meanwhile")])
+        waited = time.monotonic() - began
+        own_server.start()
+        store.jobs.add([a_job("after")])
+
+        assert waited < 0.3 + MARGIN
+        assert set(states_of(store)) == {"before", "after"}
+
+    def test_who_has_time_waits_for_it(self, own_server: servers.Redis, open_store: OpenStore) -> None:
+        store = open_store(own_server.url, timeout=30)
+        store.jobs.add([a_job("before")])
+        own_server.kill()
+        adding = threading.Thread(target=store.jobs.add, args=([a_job("meanwhile")],))
+        adding.start()
+
+        own_server.start()
+        adding.join(DEADLINE)
+
+        assert set(states_of(store)) == {"before", "meanwhile"}
+
+    def test_one_that_hangs_is_told_in_time_and_gone_on_with(
+        self, own_server: servers.Redis, open_store: OpenStore
+    ) -> None:
+        store = open_store(own_server.url, timeout=0.3)
+        store.jobs.add([a_job("before")])
+        own_server.signal(signal.SIGSTOP)
+
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            store.jobs.add([a_job("meanwhile")])
+        waited = time.monotonic() - began
+        own_server.signal(signal.SIGCONT)
+        # Whether it was stored after all, nobody knows: so it is enqueued again under its id.
+        store.jobs.add([a_job("meanwhile")])
+
+        assert waited < 0.3 + MARGIN
+        assert states_of(store) == {"before": "queued", "meanwhile": "queued"}
+
+    def test_connections_that_went_silent_are_replaced(self, proxy: Proxy, open_store: OpenStore) -> None:
+        store = open_store(f"redis://127.0.0.1:{proxy.port}", timeout=0.3)
+        store.jobs.add([a_job("before")])
+        proxy.go_silent()
+
+        with pytest.raises(StoreUnavailable):
+            store.jobs.add([a_job("meanwhile")])
+        store.jobs.add([a_job("after")])
+
+        assert set(states_of(store)) == {"before", "after"}
+
+    def test_a_mill_works_on_through_a_restart(self, own_server: servers.Redis) -> None:
+        with closing(Mill(own_server.url)) as mill:
+            double = mill.task(name="double")(lambda number: 2 * number)
+            with mill.worker():
+                first = double.enqueue(1).get(timeout=DEADLINE)
+                own_server.kill()
+                own_server.start()
+                second = double.enqueue(2).get(timeout=DEADLINE)
+
+        assert (first, second) == (2, 4)
+
+
+class TestLostReplies:
+    """The request came through and was carried out; its sender does not know, and asks again."""
+
+    @pytest.fixture
+    def far(self, proxy: Proxy, open_store: OpenStore) -> Worker:
+        """A worker behind the proxy."""
+        return Worker(open_store(f"redis://127.0.0.1:{proxy.port}"))
+
+    def test_a_job_is_stored_once(self, far: Worker, proxy: Proxy) -> None:
+        proxy.losses, proxy.requests = 1, 0
+
+        far.storage.jobs.add([a_job("a")])
+
+        assert proxy.requests == 2
+        assert states_of(far.storage) == {"a": "queued"}
+
+    def test_a_turn_gets_what_it_claimed_and_claims_no_more(self, far: Worker, proxy: Proxy) -> None:
+        far.storage.jobs.add([a_job("a"), a_job("b"), a_job("c")])
+        a = far.claim_one()
+        proxy.losses = 1
+
+        turn = far.turn(Settlement(a, succeeded()), thread=1)
+
+        assert (list(turn.stale), ids(turn.claimed)) == ([], ["b"])
+        assert states_of(far.storage) == {"a": "succeeded", "b": "running", "c": "queued"}
+
+    def test_a_lock_is_known_as_ones_own(self, far: Worker, proxy: Proxy) -> None:
+        proxy.losses = 1
+
+        token = far.storage.limits.acquire("L", far.session)
+
+        [lock] = far.storage.limits.list()
+        assert (lock.token, lock.session) == (token, far.session)
+        assert far.storage.limits.acquire("L", far.session) is None
+
+    def test_what_would_answer_otherwise_the_second_time_is_not_repeated(
+        self, far: Worker, proxy: Proxy
+    ) -> None:
+        far.storage.jobs.add([a_job("a")])
+        far.storage.jobs.cancel("nobody, so that the server knows the script")
+        proxy.losses = 1
+
+        with pytest.raises(StoreUnavailable):
+            far.storage.jobs.cancel("a")
+
+        assert states_of(far.storage) == {"a": "cancelled"}
+
+
+class TestServerForgets:
+    def test_scripts_that_were_flushed_are_sent_again(self, open_store: OpenStore, client: Any) -> None:
+        store = open_store()
+        store.jobs.add([a_job("a")])
+        client.script_flush()
+
+        store.jobs.add([a_job("b")])
+
+        assert set(states_of(store)) == {"a", "b"}
+
+    def test_a_session_of_before_is_not_taken_for_one_of_the_same_number(
+        self, own_server: servers.Redis, open_store: OpenStore
+    ) -> None:
+        old = Worker(open_store(own_server.url))
+        own_server.kill()
+        for file in own_server.folder.glob("appendonlydir/*"):
+            file.unlink()
+        own_server.start()
+        young = Worker(open_store(own_server.url))
+        young.storage.jobs.add([a_job("a")])
+
+        taken = old.claim()
+        is_known = old.storage.sessions.renew(old.session)
+
+        assert old.session == young.session
+        assert (list(taken), is_known) == ([], False)
+        assert ids(young.claim()) == ["a"]
+        assert young.storage.sessions.renew(young.session)
+
+
+def add_large_ones(store: RedisStorage) -> None:
+    for number in range(100):
+        store.jobs.add([a_job(f"{number}", args=f'["{"x" * 100_000}"]', queue="large")])
+
+
+class TestFullServer:
+    def test_it_takes_no_more_jobs_and_those_that_it_has_go_on(self, open_store: OpenStore) -> None:
+        with servers.redis(maxmemory="8mb") as server:
+            store = open_store(server.url)
+            worker = Worker(store)
+            store.jobs.add([a_job("a"), a_job("b")])
+            a = worker.claim_one()
+            with pytest.raises(StoreUnavailable, match="is full"):
+                add_large_ones(store)
+
+            turn = worker.turn(Settlement(a, succeeded()), thread=1, queues=["default"])
+            store.jobs.purge(queue="large", ended=False, limit=1_000)
+            store.jobs.add([a_job("c")])
+
+            assert (list(turn.stale), ids(turn.claimed)) == ([], ["b"])
+            assert states_of(store) == {"a": "succeeded", "b": "running", "c": "queued"}
+
+
+class TestWrongServer:
+    def test_one_that_would_throw_jobs_away_is_refused(self, open_store: OpenStore) -> None:
+        with servers.redis(maxmemory_policy="allkeys-lru") as server:
+            store = open_store(server.url)
+            with pytest.raises(UnsafeServer, match="set maxmemory-policy to noeviction"):
+                store.jobs.add([a_job()])
+            assert "eviction" in {finding.name for finding in islice(store.health.findings(), 2)}
+
+    def test_one_that_loses_jobs_is_warned_of(
+        self, open_store: OpenStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        open_store().jobs.add([a_job()])
+
+        assert "appendonly is off: when it stops, nothing is left of all jobs" in caplog.text
+
+    def test_one_that_keeps_them_is_not(
+        self, own_server: servers.Redis, open_store: OpenStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = open_store(own_server.url)
+        store.jobs.add([a_job()])
+
+        assert not caplog.text
+        assert list(store.health.findings()) == []
+
+    def test_a_wrong_password_is_told_at_once(self, open_store: OpenStore) -> None:
+        with servers.redis(requirepass="secret") as server:
+            wrong = open_store(server.url.replace("//", "//:wrong@"), timeout=60)
+            right = open_store(server.url.replace("//", "//:secret@"))
+
+            with pytest.raises(StoreUnavailable, match="give user and password in the URL"):
+                wrong.jobs.add([a_job()])
+            right.jobs.add([a_job("a")])
+
+            assert set(states_of(right)) == {"a"}
+
+    def test_a_newer_schema_is_left_alone(self, open_store: OpenStore, client: Any, name: str) -> None:
+        client.set(f"{{{name}}}:schema", 99)
+
+        with pytest.raises(SchemaTooNew):
+            open_store().jobs.add([a_job()])
+
+    def test_keys_of_another_program_are_left_alone(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        client.set(f"{{{name}}}:ids", "mine")
+
+        with pytest.raises(NotAStore, match="another"):
+            open_store().jobs.add([a_job()])
+
+
+class TestLeases:
+    def test_a_step_of_the_servers_clock_kills_nobody(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        worker = Worker(open_store(), lease=1_000_000)
+        store = worker.storage
+        store.jobs.add([a_job("a")])
+        worker.claim_one()
+        store.jobs.rescue()
+        # As if the clock had been set forward by an hour since.
+        client.incrby(f"{{{name}}}:watched", -3_600_000_000)
+        client.zincrby(f"{{{name}}}:leases", -3_600_000_000, worker.session)
+
+        notices = store.jobs.rescue()
+
+        assert list(notices) == []
+        assert states_of(store) == {"a": "running"}
+
+    def test_one_that_is_silent_all_the_time_is_rescued_in_spite_of_that(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        worker = Worker(open_store(), lease=1)
+        store = worker.storage
+        store.jobs.add([a_job("a")])
+        worker.claim_one()
+        # Nobody watched for an hour; then somebody does, and is away again.
+        for _ in range(2):
+            client.set(f"{{{name}}}:watched", 1)
+            client.zadd(f"{{{name}}}:leases", {str(worker.session): 1})
+            store.jobs.rescue()
+
+        assert states_of(store) == {"a": "queued"}
+
+    def test_a_process_that_is_gone_is_noticed_before_its_lease_is_over(
+        self, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = open_store()
+        with monkeypatch.context() as patch:
+            # A number that no process has.
+            identity = process_identity().partition(":")[2]
+            patch.setattr("taskmill._storage.redis.sessions.process_identity", lambda: f"4194305:{identity}")
+            gone = Worker(store, lease=LEASE)
+        store.jobs.add([a_job("a")])
+        gone.claim_one()
+
+        store.jobs.rescue()
+
+        assert states_of(store) == {"a": "queued"}
+        assert store.inspection.sessions() == []
+
+
+class TestKeys:
+    def test_all_begin_with_the_name_of_the_mill_so_that_a_cluster_keeps_them_together(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        store = open_store()
+        before = set(client.keys("*"))
+        worker = Worker(store)
+        store.jobs.add(
+            [a_job("a", key="k"), a_job("b", lock="L"), a_job("c", lock="L"), a_job("d", expires_in=10**9)]
+        )
+        claimed = worker.claim()
+        worker.turn(*(Settlement(each, succeeded()) for each in claimed[:1]))
+
+        made = set(client.keys("*")) - before
+
+        assert made
+        assert all(key.startswith(f"{{{name}}}:") for key in made)
+
+    def test_a_mill_runs_in_a_cluster(self, open_store: OpenStore) -> None:
+        with servers.redis(cluster_enabled="yes") as server:
+            with redis.Redis(port=server.port) as admin:
+                admin.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+                wait_for(lambda: b"cluster_state:ok" in admin.execute_command("CLUSTER", "INFO"), "it is up")
+            worker = Worker(open_store(server.url))
+            worker.storage.jobs.add([a_job("a")])
+            worker.settle(worker.claim_one(), succeeded())
+
+            assert worker.storage.inspection.queues()[0].states == {State.SUCCEEDED: 1}
