@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from taskmill._app.check import known, nearest
 from taskmill._cli import exit_code
-from taskmill._cli.text import clean
+from taskmill._core.wording import clean
 
 _WIDTH = 78
 _YES = {"1", "true", "yes", "on"}
