@@ -51,6 +51,7 @@ HOT = {
     "jobs.take_back": ["rowid"],
     "jobs.free_session_locks": ["taskmill_lock_session"],
     "jobs.find": ["job_id"],
+    "jobs.hasten": ["job_id"],
     "jobs.lifetimes": ["taskmill_job_ended"],
     "jobs.outlived": ["taskmill_job_ended", "taskmill_job_pipeline"],
     "jobs.delete_payloads": ["job"],

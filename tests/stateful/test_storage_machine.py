@@ -456,15 +456,24 @@ class StorageMachine(RuleBasedStateMachine):
     # --- what others do to jobs
 
     @precondition(lambda self: self.jobs)
-    @rule(index=INDEX, how=st.sampled_from(["cancel", "retry"]), is_apt=st.sampled_from([True, True, False]))
+    @rule(
+        index=INDEX,
+        how=st.sampled_from(["cancel", "retry", "hasten", "delete"]),
+        is_apt=st.sampled_from([True, True, False]),
+    )
     def steer(self, index: int, how: str, is_apt: bool) -> None:
         ids = [job.job_id for job in self.jobs.values() if (how == "retry") is (job.state.is_final is is_apt)]
         job_id = _pick(ids or ["nobody"], index)
-        if how == "retry":
-            self.reopens = True
-            self.both(lambda side: side.storage.jobs.retry(job_id))
-        else:
-            self.both(lambda side: _in_any_order(side.storage.jobs.cancel(job_id)))
+        self.reopens = how in {"retry", "delete"}
+        match how:
+            case "retry":
+                self.both(lambda side: side.storage.jobs.retry(job_id))
+            case "hasten":
+                self.both(lambda side: side.storage.jobs.hasten(job_id))
+            case "delete":
+                self.both(lambda side: side.storage.jobs.delete([job_id]))
+            case _:
+                self.both(lambda side: _in_any_order(side.storage.jobs.cancel(job_id)))
 
     @rule(
         how=st.sampled_from(["rescue", "prune", "purge ended", "purge waiting"]),

@@ -85,6 +85,13 @@ class QueueCount(NamedTuple):
     due: int
 
 
+class Page(NamedTuple):
+    """Jobs, newest first, and what to give as *after* to go on with older ones; None at the end of the store."""
+
+    jobs: Sequence[Job]
+    more: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionState:
     """One run of one process that may hold jobs or locks."""
@@ -239,6 +246,14 @@ class JobStore(ABC):
         limit if need be; an ended step that a later one still needs stays.
         """
 
+    @abstractmethod
+    def delete(self, job_ids: Sequence[str]) -> int:
+        """Delete these jobs, one after the other and by the rules of `purge`; return how many are gone."""
+
+    @abstractmethod
+    def hasten(self, job_id: str) -> bool:
+        """Let a queued job that is to run later run now; False where it is not queued, or due already."""
+
 
 class Slots(ABC):
     """Which job each executor of a session runs at this moment; readable by others after the process was killed.
@@ -352,6 +367,25 @@ class Inspection(ABC):
         limit: int = 100,
     ) -> Sequence[Job]:
         """Jobs that match all that is given, newest first, without their attempts; a pipeline's by step."""
+
+    @abstractmethod
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """A page of the jobs that match all that is given, newest first, without their attempts.
+
+        *text* is found in a job's id, task, queue or key and, as JSON writes it, in its tags, arguments, result or
+        error; A to Z are the same as a to z. *after* is `Page.more` of the page before, or anything else that was one
+        once: a job that was on an earlier page is not on this one, and those that have been deleted since harm nothing.
+        The store bounds how many jobs it reads for a page: it may hold fewer than *limit*, or none, with more to come.
+        """
 
     @abstractmethod
     def recent(self, limit: int) -> Sequence[Job]:

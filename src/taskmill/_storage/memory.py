@@ -14,6 +14,7 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import count, islice
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from threading import RLock
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ from taskmill._storage.base import (
     LimitStore,
     LockState,
     Outcome,
+    Page,
     QueueCount,
     ScheduleState,
     ScheduleStore,
@@ -58,6 +60,7 @@ from taskmill._storage.wake import Wake
 from taskmill.errors import BackupFailed
 
 _WAITING = (State.BLOCKED, State.QUEUED)
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class MemoryStorage(Storage):
@@ -229,6 +232,13 @@ class _Tables:
         del self.by_state[row.state][row.job_id]
         self.by_state[state][row.job_id] = row
         row.state, row.waits_for = state, None
+        self._line_up(row)
+
+    def hasten(self, row: _Row, run_at: int) -> None:
+        """Move a queued job forward in its line."""
+        self.version += 1
+        self._step_out(row)
+        row.run_at = run_at
         self._line_up(row)
 
     def wait_for(self, row: _Row, lock: str | None) -> None:
@@ -739,6 +749,24 @@ class MemoryJobs(JobStore):
                 changes.delete_waiting(rows)
             return len(changes.ended)
 
+    def delete(self, job_ids: Sequence[str]) -> int:
+        with self._memory.change() as changes:
+            for row in filter(None, map(changes.tables.rows.get, job_ids)):
+                if row.state in _WAITING:
+                    changes.delete_waiting([row])
+                elif row.state in FINAL and not changes.tables.is_needed(row):
+                    changes.delete([row])
+            return len(changes.ended)
+
+    def hasten(self, job_id: str) -> bool:
+        with self._memory.change() as changes:
+            row = changes.tables.rows.get(job_id)
+            if row is None or row.state is not State.QUEUED or row.run_at <= changes.now:
+                return False
+            changes.tables.hasten(row, changes.now)
+            changes.has_freed = True
+            return True
+
 
 class MemorySlots(Slots):
     def __init__(self, slots: dict[int, tuple[int, int]]) -> None:
@@ -897,6 +925,29 @@ class MemoryInspection(Inspection):
             )
             return [_job(row) for row in islice(found, limit)]
 
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        with self._memory.read() as tables:
+            older = (row for row in reversed(tables.rows.values()) if after is None or row.ref < int(after))
+            found = (
+                row
+                for row in older
+                if (not states or row.state in states)
+                and task in (None, row.call.task)
+                and queue in (None, row.call.queue)
+                and (text is None or _has_text(row, text))
+            )
+            rows = list(islice(found, limit))
+            return Page([_job(row) for row in rows], str(rows[-1].ref) if len(rows) == limit else None)
+
     def recent(self, limit: int) -> Sequence[Job]:
         with self._memory.read() as tables:
             events = ((moment, row.ref, row) for row in tables.rows.values() for moment in _moments(row))
@@ -1043,6 +1094,18 @@ def _broken(tables: _Tables) -> dict[str, list[str]]:
             row.job_id for row in tables.in_states(_WAITING) if row.cancel_requested
         ],
     }
+
+
+def _has_text(row: _Row, text: str) -> bool:
+    call = row.call
+    as_it_is = (call.job_id, call.task, call.queue, call.key)
+    as_json = (call.tags, call.args, row.result, None if row.error is None else json.dumps(row.error))
+    written = json.dumps(text)[1:-1]
+    return any(_holds(place, text) for place in as_it_is) or any(_holds(place, written) for place in as_json)
+
+
+def _holds(place: str | None, text: str) -> bool:
+    return place is not None and text.translate(_LOWER) in place.translate(_LOWER)
 
 
 def _moments(row: _Row) -> Iterator[int]:

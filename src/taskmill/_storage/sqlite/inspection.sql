@@ -18,6 +18,28 @@ where (:states is null or state in (select value from json_each(:states)))
 and (:task is null or task = :task) and (:queue is null or queue = :queue)
 order by id desc limit :limit;
 
+-- name: read_for_search
+-- How many jobs a search reads, and the last of them.
+select count(*), min(id) from (
+    select id from taskmill_job where id < :after order by id desc limit :most
+);
+
+-- name: search
+select j.*,
+    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
+    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+from taskmill_job j
+where id < :after and id >= :last
+and (:states is null or state in (select value from json_each(:states)))
+and (:task is null or task = :task) and (:queue is null or queue = :queue)
+and (
+    :text is null or job_id like :text escape '!' or task like :text escape '!' or queue like :text escape '!'
+    or key like :text escape '!' or tags like :json escape '!' or args like :json escape '!'
+    or result like :json escape '!' or error like :json escape '!'
+    or exists (select 1 from taskmill_payload where job = j.id and data like :json escape '!')
+)
+order by id desc limit :limit;
+
 -- name: steps
 select j.*,
     (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,

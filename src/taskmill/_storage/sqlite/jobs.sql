@@ -284,6 +284,9 @@ update taskmill_job
 set state = 'blocked', ended_at = null, kept_for = null, error = null, reason = null, expires_at = null
 where id in (select id from following);
 
+-- name: hasten
+update taskmill_job set run_at = :now where job_id = :job_id and state = 'queued' and run_at > :now;
+
 -- name: lifetimes
 with recursive lifetime (kept_for) as (
     select min(kept_for) from taskmill_job where ended_at is not null
