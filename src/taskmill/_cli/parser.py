@@ -131,6 +131,14 @@ def positive(text: str) -> int:
     return number
 
 
+def port(text: str) -> int:
+    """A number of a port; 0 stands for any that is free."""
+    number = whole(text)
+    if number > 65_535:  # noqa: PLR2004  (there are no more)
+        raise argparse.ArgumentTypeError(f"{text} is no port, the last one is 65535")
+    return number
+
+
 def seconds(text: str) -> float:
     """A number of seconds from 0 up."""
     try:
