@@ -81,8 +81,12 @@ def fill(store: Mill, *, jobs: int = 60) -> None:
     """Let a worker end what ends, and leave the rest as it would lie about."""
     for number in range(1, jobs + 1):
         resize.enqueue(f"/srv/images/{number:05}.jpg", 640 if number % 20 else -number, 480)
-        send_receipt.using(tags=["receipt"]).enqueue(number, f"customer{number}@example.org", password="hunter2")
-        check_stock.enqueue(("x" if number % 15 == 0 else "n" if number % 25 == 0 else "a") + f"rticle-{number}")
+        send_receipt.using(tags=["receipt"]).enqueue(
+            number, f"customer{number}@example.org", password="hunter2"
+        )
+        check_stock.enqueue(
+            ("x" if number % 15 == 0 else "n" if number % 25 == 0 else "a") + f"rticle-{number}"
+        )
     for number in range(1, 7):
         import_orders.enqueue("acme" if number % 3 == 0 else "globex", page=number, api_key="k3y")
     for order in (11, 12, 13):
@@ -90,7 +94,9 @@ def fill(store: Mill, *, jobs: int = 60) -> None:
     with store.worker(threads=4, queues=["mail", "default", "imports"], burst=True):
         pass
     for number in range(3):
-        store.enqueue_many([resize.using(delay=3600 * (number + 1)).s(f"/srv/images/later-{number}.jpg", 320, 200)])
+        store.enqueue_many(
+            [resize.using(delay=3600 * (number + 1)).s(f"/srv/images/later-{number}.jpg", 320, 200)]
+        )
     cancelled = resize.using(delay=86_400).enqueue("/srv/images/never.jpg", 1, 1)
     cancelled.cancel()
 

@@ -30,7 +30,6 @@ from taskmill._web.pages import (
     workers,
 )
 from taskmill._web.reading import Reader
-from taskmill._web.templates import Templates
 from taskmill._web.visit import Visit
 from taskmill.errors import StoreError, TaskmillError
 
@@ -71,7 +70,6 @@ class Site(Starlette):
         self.app = app
         self.auth = auth
         self.reader = Reader(app)
-        self.templates = Templates()
         self._limiter: CapacityLimiter | None = None
         super().__init__(routes=[*self._routes()], exception_handlers={HTTPException: self._missing})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,38 +21,40 @@ if TYPE_CHECKING:
 _NOTHING = "\N{EN DASH}"
 
 
-class Templates:
-    """The templates of the package."""
+def render(template: str, **values: Any) -> str:
+    """The text of a page."""
+    return _environment().get_template(template).render(**values)
 
-    def __init__(self) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("taskmill._web"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            clean=clean,
-            lines=_lines,
-            number=_number,
-            span=_span,
-            sized=sized,
-            short=_short,
-            counted=counted,
-            iso=_iso,
-        )
-        self._environment.globals.update(
-            marks={name: asset.mark for name, asset in assets().items()},
-            ago=_ago,
-            job_path=job_path,
-            job_url=_job_url,
-            label_of=label_of,
-        )
 
-    def render(self, template: str, **values: Any) -> str:
-        """The text of a page."""
-        return self._environment.get_template(template).render(**values)
+@cache
+def _environment() -> Environment:
+    # Once in a process: to read the templates takes longer than all else.
+    environment = Environment(
+        loader=PackageLoader("taskmill._web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        clean=clean,
+        lines=_lines,
+        number=_number,
+        span=_span,
+        sized=sized,
+        short=_short,
+        counted=counted,
+        iso=_iso,
+    )
+    environment.globals.update(
+        marks={name: asset.mark for name, asset in assets().items()},
+        ago=_ago,
+        job_path=job_path,
+        job_url=_job_url,
+        label_of=label_of,
+    )
+    return environment
 
 
 def job_path(job_id: str) -> str:

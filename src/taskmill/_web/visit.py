@@ -14,6 +14,7 @@ from taskmill._app.visitor import Visitor
 from taskmill._storage.open import shown
 from taskmill._web.guard import CSRF_COOKIE, path_of, root_of
 from taskmill._web.reading import Reader
+from taskmill._web.templates import render
 
 if TYPE_CHECKING:
     from taskmill._web.site import Site
@@ -83,9 +84,7 @@ class Visit:
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page made of *template*."""
         said = self.request.cookies.get(_SAID_COOKIE)
-        text = self.site.templates.render(
-            template, visit=self, csrf=self._csrf, said=said and unquote(said), **values
-        )
+        text = render(template, visit=self, csrf=self._csrf, said=said and unquote(said), **values)
         response = HTMLResponse(text, status)
         if CSRF_COOKIE not in self.request.cookies:
             self.set_cookie(response, CSRF_COOKIE, self._csrf)
