@@ -1,8 +1,8 @@
-"""The contract of what people do to single jobs: `delete` and `hasten`."""
+"""The contract of what people do to single jobs,: `delete` and `hasten`; and to queues: `pause` and `resume`."""
 
 from __future__ import annotations
 
-from taskmill._core.instant import HOUR, SECOND
+from taskmill._core.instant import HOUR, SECOND, to_datetime
 from taskmill._core.job import State
 from taskmill._storage.base import Storage
 from taskmill.testing import FakeClock
@@ -112,3 +112,69 @@ class TestHasten:
 
         assert worker.turn(thread=0).next_at is None
         assert ids(worker.claim()) == ["a"]
+
+
+class TestPause:
+    def test_nothing_of_a_paused_queue_is_claimed(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a", queue="x", priority=50), a_job("b"), a_job("c", queue="x", lock="L")])
+
+        assert storage.jobs.pause("x")
+
+        assert ids(worker.claim()) == ["b"]
+        assert ids(worker.claim(queues=["x"])) == []
+        assert states_of(storage) == {"a": State.QUEUED, "b": State.RUNNING, "c": State.QUEUED}
+
+    def test_it_goes_on_when_it_is_resumed(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a", queue="x")])
+        storage.jobs.pause("x")
+
+        assert storage.jobs.resume("x")
+
+        assert ids(worker.claim(queues=["x"])) == ["a"]
+
+    def test_nobody_waits_for_what_is_paused(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a", queue="x"), a_job("b", delay=HOUR), a_job("c", queue="x", delay=SECOND)])
+        storage.jobs.pause("x")
+
+        assert worker.turn(thread=1).next_at == storage.now() + HOUR
+        storage.jobs.resume("x")
+        assert worker.turn(thread=0, asyncio=1).next_at is None
+        assert worker.turn(thread=1).next_at == storage.now() + SECOND
+
+    def test_a_suspect_is_held_back_too(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("a", queue="x")])
+        worker.start(worker.claim_one())
+        worker.crash(alone=False)
+        storage.jobs.pause("x")
+
+        assert not storage.inspection.has_suspects(None)
+        assert not storage.inspection.has_suspects(["x"])
+        assert ids(Worker(storage).turn(alone=1).claimed) == []
+        storage.jobs.resume("x")
+        assert storage.inspection.has_suspects(["x"])
+
+    def test_what_runs_goes_on_and_what_waits_expires(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("runs", queue="x", priority=9), a_job("expires", queue="x", expires_in=HOUR)])
+        running = worker.claim_one()
+        storage.jobs.pause("x")
+
+        assert worker.settle(running, succeeded()).stale == []
+        clock.travel(3600)
+        worker.turn()
+        assert states_of(storage) == {"runs": State.SUCCEEDED, "expires": State.CANCELLED}
+
+    def test_it_is_said_once_and_told_since_when(self, storage: Storage, clock: FakeClock) -> None:
+        since = to_datetime(storage.now())
+        assert [storage.jobs.pause("x"), storage.jobs.pause("y")] == [True, True]
+        clock.travel(1)
+        version = storage.version()
+
+        assert not storage.jobs.pause("x")
+
+        assert storage.inspection.paused() == {"x": since, "y": since}
+        assert storage.version() == version
+        assert storage.jobs.resume("y")
+        assert not storage.jobs.resume("y")
+        assert list(storage.inspection.paused()) == ["x"]

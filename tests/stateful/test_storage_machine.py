@@ -490,6 +490,12 @@ class StorageMachine(RuleBasedStateMachine):
                 ended = how == "purge ended"
                 self.both(lambda side: side.storage.jobs.purge(queue=queue, ended=ended, limit=ALL))
 
+    @rule(queue=st.sampled_from(QUEUES), is_paused=st.booleans())
+    def pause(self, queue: str, *, is_paused: bool) -> None:
+        self.both(
+            lambda side: side.storage.jobs.pause(queue) if is_paused else side.storage.jobs.resume(queue)
+        )
+
     # --- time, sessions, locks, schedules
 
     @rule(by=st.sampled_from(TRAVELS), is_lively=st.sampled_from([True, True, False]))
@@ -586,6 +592,7 @@ class StorageMachine(RuleBasedStateMachine):
         for session in self.sessions:
             self.both(lambda side, session=session: sorted(side.storage.jobs.unwanted(session)))
         self.both(Side.locks)
+        self.both(lambda side: side.storage.inspection.paused())
         self.both(lambda side: side.storage.schedules.list())
 
     def _check_one(self, job: Job) -> None:

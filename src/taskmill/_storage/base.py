@@ -23,6 +23,7 @@ from taskmill._core.finding import Finding
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.record import Job
+from taskmill._core.tally import Tally
 from taskmill._storage.wake import Wake
 
 CancelAnswer = Literal["cancelled", "requested", "ended", "missing"]
@@ -251,6 +252,18 @@ class JobStore(ABC):
         """Delete these jobs, one after the other and by the rules of `purge`; return how many are gone."""
 
     @abstractmethod
+    def pause(self, queue: str) -> bool:
+        """Let no job of *queue* be claimed any more; False where that is so already.
+
+        A turn that begins after this has returned claims none, suspects included, and its `next_at` knows of none. What
+        runs goes on, jobs can be added, and expire. Who waits for a lock behind a job that is held back so, waits too.
+        """
+
+    @abstractmethod
+    def resume(self, queue: str) -> bool:
+        """Take the pause of *queue* back; False where there is none."""
+
+    @abstractmethod
     def hasten(self, job_id: str) -> bool:
         """Let a queued job that is to run later run now; False where it is not queued, or due already."""
 
@@ -345,6 +358,21 @@ class LimitStore(ABC):
         """The locks that are held, by name."""
 
 
+class StatisticStore(ABC):
+    """What workers have counted by the minute: for charts, and not for accounts."""
+
+    @abstractmethod
+    def add(self, tallies: Sequence[Tally]) -> None:
+        """Add to what was counted before; minutes more than a day ago are forgotten.
+
+        The one operation that may count twice where it is repeated after an error.
+        """
+
+    @abstractmethod
+    def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
+        """What was counted (of one task) from the minute *since* on, each kind once; by minute, task, event, bucket."""
+
+
 class Inspection(ABC):
     """What people and waiting callers read; never blocks a writer."""
 
@@ -394,6 +422,10 @@ class Inspection(ABC):
     @abstractmethod
     def queues(self) -> Sequence[QueueCount]:
         """Counts by queue and state, by name."""
+
+    @abstractmethod
+    def paused(self) -> Mapping[str, datetime]:
+        """The queues that are paused, and since when."""
 
     @abstractmethod
     def has_suspects(self, queues: Collection[str] | None) -> bool:
@@ -446,6 +478,7 @@ class Storage(ABC):
     sessions: SessionStore
     schedules: ScheduleStore
     limits: LimitStore
+    statistics: StatisticStore
     inspection: Inspection
     wake: Wake
 

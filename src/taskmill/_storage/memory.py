@@ -22,7 +22,7 @@ from taskmill._core import lifecycle
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.finding import Finding
-from taskmill._core.instant import from_datetime, to_datetime
+from taskmill._core.instant import MINUTE, from_datetime, to_datetime
 from taskmill._core.job import (
     FAILED_TTL,
     FINAL,
@@ -35,6 +35,7 @@ from taskmill._core.job import (
 )
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._core.record import Attempt, Job
+from taskmill._core.tally import KEPT_MINUTES, Tally
 from taskmill._storage.base import (
     Backup,
     CancelAnswer,
@@ -51,6 +52,7 @@ from taskmill._storage.base import (
     SessionState,
     SessionStore,
     Slots,
+    StatisticStore,
     Storage,
     Turn,
     Violation,
@@ -75,6 +77,7 @@ class MemoryStorage(Storage):
         self.sessions = MemorySessions(self._memory)
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
+        self.statistics = MemoryStatistics(self._memory)
         self.inspection = MemoryInspection(self._memory)
 
     @property
@@ -167,10 +170,13 @@ class _Wish(NamedTuple):
     wants: Mapping[Executor, int]
     queues: Collection[str] | None
     knows: Collection[str]
+    paused: Collection[str]
 
     def is_about(self, row: _Row) -> bool:
         """Whether *row* is what it asks for, be it due or not."""
-        is_served = self.queues is None or row.call.queue in self.queues
+        is_served = row.call.queue not in self.paused and (
+            self.queues is None or row.call.queue in self.queues
+        )
         is_known = row.executor != "elsewhere" or row.call.task in self.knows
         return self.wants.get(row.executor, 0) > 0 and is_served and is_known
 
@@ -212,6 +218,8 @@ class _Tables:
         self.locks: dict[str, _Lock] = {}
         self.sessions: dict[int, _Session] = {}
         self.schedules: dict[str, ScheduleState] = {}
+        self.paused: dict[str, int] = {}
+        self.tallies: Counter[tuple[int, str, str, int]] = Counter()
         self.refs, self.session_ids, self.tokens = count(1), count(1), count(1)
 
     def insert(self, row: _Row) -> None:
@@ -678,8 +686,8 @@ class MemoryJobs(JobStore):
         queues: Collection[str] | None,
         knows: Collection[str] = (),
     ) -> Turn:
-        wish = _Wish(wants, queues, knows)
         with self._memory.change() as changes:
+            wish = _Wish(wants, queues, knows, changes.tables.paused)
             stale = [settlement for settlement in settlements if not changes.settle(session, settlement)]
             changes.expire()
             claimed = changes.claim(session, claim, wish)
@@ -757,6 +765,22 @@ class MemoryJobs(JobStore):
                 elif row.state in FINAL and not changes.tables.is_needed(row):
                     changes.delete([row])
             return len(changes.ended)
+
+    def pause(self, queue: str) -> bool:
+        with self._memory.change() as changes:
+            if queue in changes.tables.paused:
+                return False
+            changes.tables.paused[queue] = changes.now
+            changes.tables.version += 1
+            return True
+
+    def resume(self, queue: str) -> bool:
+        with self._memory.change() as changes:
+            if changes.tables.paused.pop(queue, None) is None:
+                return False
+            changes.tables.version += 1
+            changes.has_freed = True
+            return True
 
     def hasten(self, job_id: str) -> bool:
         with self._memory.change() as changes:
@@ -885,6 +909,29 @@ class MemoryLimits(LimitStore):
             ]
 
 
+class MemoryStatistics(StatisticStore):
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def add(self, tallies: Sequence[Tally]) -> None:
+        with self._memory.change() as changes:
+            counts = changes.tables.tallies
+            for minute, task, event, bucket, number in tallies:
+                counts[minute, task, event, bucket] += number
+            oldest = changes.now // MINUTE - KEPT_MINUTES
+            for place in [place for place in counts if place[0] < oldest]:
+                del counts[place]
+            changes.tables.version += 1
+
+    def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
+        with self._memory.read() as tables:
+            return [
+                Tally(*place, number)
+                for place, number in sorted(tables.tallies.items())
+                if place[0] >= since and task in (None, place[1])
+            ]
+
+
 class MemoryInspection(Inspection):
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
@@ -966,11 +1013,18 @@ class MemoryInspection(Inspection):
         due = sum(row.is_claimable(now) for row in rows)
         return QueueCount(name, Counter(row.state for row in rows), due)
 
+    def paused(self) -> Mapping[str, datetime]:
+        with self._memory.read() as tables:
+            return {queue: to_datetime(since) for queue, since in tables.paused.items()}
+
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         now = self._memory.clock.wall()
         with self._memory.read() as tables:
             return any(
-                row.is_suspect and row.is_claimable(now) and (queues is None or row.call.queue in queues)
+                row.is_suspect
+                and row.is_claimable(now)
+                and (queues is None or row.call.queue in queues)
+                and row.call.queue not in tables.paused
                 for row in tables.line
             )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -108,6 +109,9 @@ class SqliteInspection(Inspection):
     def queues(self) -> Sequence[QueueCount]:
         rows = self._rows(SQL.queues, {"now": self._clock.wall()})
         return [_queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def paused(self) -> Mapping[str, datetime]:
+        return {queue: to_datetime(since) for queue, since in self._rows(SQL.paused)}
 
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         wanted = {"queues": None if queues is None else json.dumps(sorted(queues)), "now": self._clock.wall()}

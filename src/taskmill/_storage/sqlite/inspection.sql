@@ -95,7 +95,11 @@ select 1 from name cross join taskmill_job j
 where j.state = 'queued' and j.waits_for is null and j.queue = name.queue and j.executor = 'alone'
 and j.run_at <= :now and (j.expires_at is null or j.expires_at > :now)
 and (:queues is null or j.queue in (select value from json_each(:queues)))
+and not exists (select 1 from taskmill_pause p where p.queue = name.queue)
 limit 1;
+
+-- name: paused
+select queue, since from taskmill_pause order by queue;
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,

@@ -168,6 +168,17 @@ class SqliteJobs(JobStore):
         self._wake.jobs_added()
         return len(ids)
 
+    def pause(self, queue: str) -> bool:
+        place = {"queue": queue, "now": self._clock.wall()}
+        return self._database.write(lambda connection: connection.execute(SQL.pause, place).rowcount > 0)
+
+    def resume(self, queue: str) -> bool:
+        place = {"queue": queue}
+        is_back = self._database.write(lambda connection: connection.execute(SQL.resume, place).rowcount > 0)
+        if is_back:
+            self._wake.jobs_added()
+        return is_back
+
     def hasten(self, job_id: str) -> bool:
         place = {"job_id": job_id, "now": self._clock.wall()}
         has_moved = self._database.write(
