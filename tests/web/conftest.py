@@ -1,25 +1,18 @@
-"""One store for all that only look: filled once, with jobs in every state."""
+"""A store with a dashboard, by itself and in a real browser."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from taskmill import Mill
-from tests.web import shop
 from tests.web.browser import Browser
 
-
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
-    """A store that something happens in."""
-    shop.mill.configure(f"sqlite:///{tmp_path_factory.mktemp('shop') / 'shop.db'}?durability=normal")
-    shop.fill(shop.mill)
-    with shop.at_work(shop.mill):
-        yield shop.mill
-    shop.mill.close()
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @pytest.fixture
@@ -34,3 +27,13 @@ def mill(tmp_path: Path) -> Iterator[Mill]:
 def browser(mill: Mill) -> Browser:
     """A visitor who may do everything there."""
     return Browser(mill.dashboard(auth=None))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where the system's browser is; without one, a run that must be complete fails."""
+    found = next(filter(None, [os.environ.get("CHROMIUM"), *map(shutil.which, NAMES)]), None)
+    if found is None:
+        told = "there is no Chromium: install it, or set CHROMIUM to where it is"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(told)
+    return found

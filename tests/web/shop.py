@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import random
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskmill import Cancel, Mill, Retry, cron, every
+from taskmill._core.instant import MINUTE
+from taskmill._core.tally import Tally
 
 mill = Mill("sqlite:///shop.db")
 GATE = threading.Event()
@@ -99,6 +103,33 @@ def fill(store: Mill, *, jobs: int = 60) -> None:
         )
     cancelled = resize.using(delay=86_400).enqueue("/srv/images/never.jpg", 1, 1)
     cancelled.cancel()
+
+
+def spread_out(store: Mill) -> None:
+    """An hour of counts, as if it had been like this all the time."""
+    now = store.app.storage.now() // MINUTE
+    ups = random.Random(7)
+    store.app.storage.statistics.add(
+        [
+            Tally(
+                now - ago,
+                task,
+                event,
+                bucket,
+                round(number * ups.uniform(0.6, 1.4) * (1 + math.sin(ago / 9) / 2)),
+            )
+            for ago in range(1, 60)
+            for task, event, bucket, number in (
+                ("shop.images.resize", "succeeded", 11, 60),
+                ("shop.images.resize", "succeeded", 13, 40),
+                ("shop.mail.send_receipt", "succeeded", 16, 50),
+                ("shop.mail.send_receipt", "retrying", 20, 5 if ago > 20 else 19),
+                ("shop.stock.check_stock", "succeeded", 12, 70),
+                ("shop.stock.check_stock", "failed", 12, 3),
+                ("shop.orders.import_orders", "succeeded", 19, 9),
+            )
+        ]
+    )
 
 
 @contextmanager

@@ -35,7 +35,9 @@ ACTING = [path for method, path in CLOSED if method == "POST"]
 
 def at(path: str) -> str:
     """An address that the route has."""
-    return path.replace("{job_id}", "nobody").replace("{name}", "taskmill.css")
+    return path.replace("{job_id}", "nobody").replace("{name}", "taskmill.css") + (
+        "?task=add" if path == "/enqueue" else ""
+    )
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,16 @@ def purge(app: Application, *, queue: str | None = None, ended: bool = False) ->
     return total
 
 
+def pause(app: Application, queue: str) -> bool:
+    """Let no job of *queue* begin any more, in whatever worker; False where that is so already."""
+    return app.storage.jobs.pause(queue)
+
+
+def resume(app: Application, queue: str) -> bool:
+    """Let the jobs of *queue* begin again; False where it is not paused."""
+    return app.storage.jobs.resume(queue)
+
+
 def queues(app: Application) -> Sequence[QueueCount]:
     """How many jobs each queue holds, by state."""
     return app.storage.inspection.queues()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -22,16 +22,18 @@ class Cause(NamedTuple):
     job_id: str | None = None
 
 
-def causes(job: Job, census: Census, *, before: Job | None = None) -> Sequence[Cause]:
+def causes(
+    job: Job, census: Census, *, before: Job | None = None, paused: Mapping[str, datetime] | None = None
+) -> Sequence[Cause]:
     """What *job* waits for, what matters most first; nothing for one that runs or has ended.
 
-    *before* is the step before it in its pipeline.
+    *before* is the step before it in its pipeline; *paused* are the queues of which nothing is claimed.
     """
     match job.state:
         case State.BLOCKED:
             return [_step(job, before)]
         case State.QUEUED:
-            return [*_queued(job, census)]
+            return [*_queued(job, census, (paused or {}).get(job.queue))]
         case _:
             return []
 
@@ -47,8 +49,11 @@ def _step(job: Job, before: Job | None) -> Cause:
     )
 
 
-def _queued(job: Job, census: Census) -> Iterator[Cause]:
+def _queued(job: Job, census: Census, paused_since: datetime | None) -> Iterator[Cause]:
     now = to_datetime(census.now)
+    if paused_since is not None:
+        held = span((now - paused_since).total_seconds())
+        yield Cause("paused", f"its queue {job.queue!r} has been paused for {held}")
     if job.run_at > now:
         yield _later(job, now)
     if job.waits_for is not None:
@@ -60,7 +65,7 @@ def _queued(job: Job, census: Census) -> Iterator[Cause]:
     lack = _lack(job, census)
     if lack is not None:
         yield lack
-    elif job.run_at <= now and job.waits_for is None and not job.is_suspect:
+    elif job.run_at <= now and not (paused_since or job.waits_for or job.is_suspect):
         yield _line(job, census)
     if job.expires_at is not None:
         yield Cause("expires", f"it is cancelled if it has not started in {_until(job.expires_at, now)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -13,8 +14,8 @@ import uvicorn
 from taskmill._app.application import Application
 from taskmill._app.visitor import Role
 from taskmill._web.access import Tokens
-from taskmill._web.guard import LOOPBACK
-from taskmill._web.site import dashboard
+from taskmill._web.guard import LOOPBACK, Guard
+from taskmill._web.site import Site
 from taskmill.errors import ConfigurationError
 
 _LONGEST_WAIT = 5
@@ -50,8 +51,10 @@ class Server:
         self._host = options.host
         self._token = None if options.tokens else next(iter(tokens.values()))
         hosts = {*LOOPBACK, *options.names, *_names_of(options.host)}
+        auth = Tokens(tokens)
+        self._site = Site(app, auth)
         config = uvicorn.Config(
-            dashboard(app, auth=Tokens(tokens), hosts=hosts),
+            Guard(self._site, auth=auth, hosts=hosts),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -70,8 +73,9 @@ class Server:
         return f"http://{host}:{self.port}{sign_in}"
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM."""
-        self._server.run(sockets=[self._socket])
+        """Serve until SIGINT or SIGTERM, or, in a thread, until `stop`."""
+        with closing(self._site.reader), closing(self._socket):
+            self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Let `run` return."""

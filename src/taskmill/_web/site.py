@@ -19,6 +19,7 @@ from taskmill._web.assets import assets
 from taskmill._web.guard import LOOPBACK, Guard
 from taskmill._web.pages import (
     bulk,
+    enqueue,
     errors,
     job,
     jobs,
@@ -45,6 +46,7 @@ PAGES: dict[str, Handler] = {
     "/jobs/{job_id}": job.show,
     "/queues": queues.show,
     "/tasks": tasks.show,
+    "/enqueue": enqueue.show,
     "/schedules": schedules.show,
     "/workers": workers.show,
     "/locks": locks.show,
@@ -58,7 +60,10 @@ ACTIONS: dict[str, Handler] = {
     "/jobs/{job_id}/hasten": job.hasten,
     "/jobs/{job_id}/clone": job.clone,
     "/jobs/{job_id}/delete": job.delete,
+    "/queues/pause": queues.pause,
+    "/queues/resume": queues.resume,
     "/queues/purge": queues.purge,
+    "/tasks/enqueue": enqueue.act,
     "/schedules/run": schedules.run,
 }
 

@@ -54,7 +54,7 @@ def call(text: str, parameters: Sequence[str] = ()) -> list[Node]:
         case [list() as args, dict() as kwargs]:
             names = [parameters[at] if at < len(parameters) else str(at) for at in range(len(args))]
             given = [*zip(names, args, strict=True), *kwargs.items()]
-            return [builder.node(value, key) for key, value in given]
+            return [builder.node(value, _cut(key)) for key, value in given]
         case other:
             return [builder.node(other if isinstance(other, str) else text, None)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SAID_COOKIE = "taskmill-said"
 _LONGEST_SAID = 500
+_OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")
 # As long as it takes to load the page that says it.
 _SAID_FOR = 20
 
@@ -59,8 +61,9 @@ class Visit:
 
     @property
     def section(self) -> str:
-        """The first part of the path: one of those in the list of pages."""
-        return f"/{path_of(self.request).split('/')[1]}"
+        """The first part of the path: one of those in the list of pages, or a form that belongs to one."""
+        first = f"/{path_of(self.request).split('/')[1]}"
+        return "/tasks" if first == "/enqueue" else first
 
     def asked(self, name: str) -> str | None:
         """What the address says; None for nothing."""
@@ -92,12 +95,15 @@ class Visit:
             response.delete_cookie(_SAID_COOKIE, path=self._cookie_path)
         return response
 
+    @property
+    def origin(self) -> str:
+        """The page that the form is from, as it says; nothing but a path of ours, for nobody is led elsewhere by it."""
+        path = self.given("back") or "/"
+        return path if _OWN_PATH.fullmatch(path) else "/"
+
     def back(self, said: str, *, to: str | None = None) -> Response:
         """Go to a page of this dashboard, which then says what was done: *to*, or where the form says."""
-        wanted = to or self.given("back") or "/"
-        # Nothing but a path of ours: a form must not lead elsewhere.
-        path = wanted if wanted.startswith("/") and not wanted.startswith(("//", "/\\")) else "/"
-        response = RedirectResponse(f"{root_of(self.request)}{path}", 303)
+        response = RedirectResponse(f"{root_of(self.request)}{to or self.origin}", 303)
         self.set_cookie(response, _SAID_COOKIE, quote(said[:_LONGEST_SAID]), max_age=_SAID_FOR)
         return response
 

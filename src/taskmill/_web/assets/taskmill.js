@@ -92,12 +92,22 @@ function colour(name) {
   return getComputedStyle(root).getPropertyValue(name).trim();
 }
 
+function clock(seconds) {
+  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+}
+
+function told(value, unit) {
+  if (unit !== "s") return value.toLocaleString("en");
+  if (value === 0) return "0";
+  return value < 0.001 ? `${Math.round(value * 1e6)} µs` : value < 1 ? `${+(value * 1000).toPrecision(2)} ms` : `${+value.toPrecision(3)} s`;
+}
+
 function draw() {
   for (const [place, chart] of charts) {
     if (!place.isConnected) { chart.destroy(); charts.delete(place); }
   }
   for (const place of document.querySelectorAll("[data-chart]")) {
-    const { series, data } = JSON.parse(place.dataset.chart);
+    const { series, data, unit } = JSON.parse(place.dataset.chart);
     const canvas = place.querySelector(".canvas");
     const known = charts.get(place);
     if (known) { known.setData(data); continue; }
@@ -105,10 +115,10 @@ function draw() {
     charts.set(place, new uPlot({
       width: canvas.clientWidth, height: 180, padding: [8, 4, 0, 0], legend: { live: true },
       cursor: { drag: { x: false, y: false } },
-      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
-      axes: [axis, { ...axis, size: 48 }],
-      series: [{ value: "{HH}:{mm}" }, ...series.map(({ label, tone }) => ({
-        label, stroke: () => colour(tone), fill: () => `color-mix(in srgb, ${colour(tone)} 12%, transparent)`, width: 1.5, points: { show: false },
+      scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, unit === "s" ? 0.001 : 1)] } },
+      axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => told(tick, unit)) }],
+      series: [{ label: "at", value: (_, at) => (at === null ? "–" : clock(at)) }, ...series.map(({ label, tone }) => ({
+        label, value: (_, value) => (value === null ? "–" : told(value, unit)), stroke: () => colour(tone), fill: () => `color-mix(in srgb, ${colour(tone)} 12%, transparent)`, width: 1.5, points: { show: false },
       }))],
     }, data, canvas));
   }

@@ -53,7 +53,6 @@ def ask(visit: Visit) -> Response:
         number=len(chosen),
         is_all=len(chosen) < MOST,
         examples=chosen[:_EXAMPLES],
-        back=visit.given("back") or "/jobs",
     )
 
 

@@ -34,11 +34,14 @@ class Group(NamedTuple):
 
 
 def show(visit: Visit) -> Response:
-    """One panel for each kind, the latest first."""
+    """One panel for each kind, the latest first; of one task, if the address says so."""
     now = to_datetime(visit.reader.storage.now())
-    page = page_of(visit, _FAILED, after=None, limit=MOST)
+    task = visit.asked("task")
+    page = page_of(visit, _FAILED._replace(task=task), after=None, limit=MOST)
     groups = grouped(page.jobs, now)
-    return visit.page("errors.html", now=now, groups=groups, number=len(page.jobs), is_all=page.more is None)
+    return visit.page(
+        "errors.html", now=now, groups=groups, task=task, number=len(page.jobs), is_all=page.more is None
+    )
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:

@@ -51,7 +51,9 @@ def show(visit: Visit) -> Response:
         job=job,
         now=now,
         label=label_of(job, now),
-        causes=causes(job, visit.reader.survey.get().census, before=before),
+        causes=causes(
+            job, visit.reader.survey.get().census, before=before, paused=visit.reader.inspection.paused()
+        ),
         moments=_moments(visit, job),
         arguments=call(job.args, parameters_of(visit, job.task)),
         result=None if job.result is None else tree(job.result),
@@ -62,6 +64,7 @@ def show(visit: Visit) -> Response:
         can_retry=job.state in {State.FAILED, State.CANCELLED},
         can_cancel=not job.state.is_final and not job.cancel_requested,
         can_hasten=job.state is State.QUEUED and job.run_at > now,
+        can_change=not job.step and visit.app.tasks.find(job.task) is not None,
         can_delete=job.state is not State.RUNNING,
     )
 
@@ -108,7 +111,7 @@ def clone(visit: Visit) -> Response:
     copy = steering.clone(visit.app, job_id)
     audit.note(visit, "clone", job_id, done=copy is not None)
     if copy is None:
-        return _back(visit, job_id, "It is gone.")
+        return _back(visit, job_id, "It cannot be: it is gone, or it needs the result of the step before it.")
     return visit.back("This is a new job with the same call.", to=f"/jobs/{copy}")
 
 

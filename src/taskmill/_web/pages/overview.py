@@ -10,9 +10,10 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from taskmill._core.census import Census
-from taskmill._core.instant import SECOND, to_datetime
+from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
+from taskmill._web.charts import MINUTES, curves
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 
@@ -39,6 +40,8 @@ def show(visit: Visit) -> Response:
         for job in visit.reader.inspection.recent(_RECENT)
         if job.state.is_final and job.started_at is not None
     ]
+    minute = now // MINUTE
+    shown = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
     return visit.page(
         "overview.html",
         now=to_datetime(now),
@@ -48,6 +51,8 @@ def show(visit: Visit) -> Response:
         oldest=oldest_by_queue(survey.census),
         workers=survey.census.working,
         pace=pace(latest),
+        curves=shown,
+        drained_in=_drained_in(sum(queue.due for queue in survey.queues), shown.rate),
         running=rows_of(visit, visit.reader.inspection.find(states=[State.RUNNING], limit=_SHOWN_RUNNING)),
         failures=rows_of(visit, visit.reader.inspection.find(states=[State.FAILED], limit=_SHOWN_FAILURES)),
         latest=rows_of(
@@ -55,6 +60,11 @@ def show(visit: Visit) -> Response:
             sorted(latest, key=lambda job: job.ended_at or job.enqueued_at, reverse=True)[:_SHOWN_RUNNING],
         ),
     )
+
+
+def _drained_in(due: int, rate: float) -> timedelta | None:
+    """How long what is due takes at this rate, if it is any."""
+    return timedelta(minutes=due / rate) if due and rate else None
 
 
 def counts_of(visit: Visit) -> Counter[State]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
 from taskmill._app import steering
+from taskmill._app.application import Application
 from taskmill._core.instant import to_datetime
 from taskmill._core.wording import counted
 from taskmill._web import audit
@@ -23,10 +26,31 @@ def show(visit: Visit) -> Response:
         "queues.html",
         now=to_datetime(visit.reader.storage.now()),
         queues=survey.queues,
+        paused=visit.reader.inspection.paused(),
         oldest=oldest_by_queue(survey.census),
         served=served,
-        most=max((sum(queue.states.values()) for queue in survey.queues), default=0),
     )
+
+
+def pause(visit: Visit) -> Response:
+    """Let nothing of one be claimed."""
+    return _turned(
+        visit, steering.pause, "pause", "Queue %s is paused: what runs goes on, and nothing more is begun."
+    )
+
+
+def resume(visit: Visit) -> Response:
+    """Let it go on."""
+    return _turned(visit, steering.resume, "resume", "Queue %s goes on.")
+
+
+def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, told: str) -> Response:
+    queue = visit.given("queue")
+    if queue is None:
+        return visit.back("Nothing was done: name a queue.", to="/queues")
+    done = turn(visit.app, queue)
+    audit.note(visit, deed, queue, done=done)
+    return visit.back(told % queue if done else "That was so already.", to="/queues")
 
 
 def purge(visit: Visit) -> Response:

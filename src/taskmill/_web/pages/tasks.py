@@ -2,92 +2,98 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
 from taskmill._app.task import BaseTask
-from taskmill._core.instant import to_datetime
-from taskmill._core.job import State
-from taskmill._core.record import Job
-from taskmill._web.pages.overview import Pace, pace
+from taskmill._core.census import Waiting
+from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.tally import Tally, quantile
 from taskmill._web.visit import Visit
 
-# Of each task, so many of its latest jobs are looked at.
-_LATEST = 100
-_MOST_TASKS = 200
+HOURS = 3
+_MOST_TASKS = 500
+_FAILED = frozenset({"failed", "retrying", "crashed"})
+# The longest durations, in seconds, of the bars; the last one has no end.
+_STEPS = (
+    ("1 ms", 0.001),
+    ("10 ms", 0.01),
+    ("100 ms", 0.1),
+    ("1 s", 1),
+    ("10 s", 10),
+    ("1 min", 60),
+    ("longer", 1e12),
+)
 
 
 class Line(NamedTuple):
-    """A task: what waits, and how the *latest* of its jobs have done."""
+    """A task: what waits, and how its attempts have ended in the last hours."""
 
     name: str
     summary: str
     queued: int
     due: int
-    pace: Pace
-    states: Counter[State]
+    ended: int
+    failed: int
+    middle: timedelta | None
+    slow: timedelta | None
     bars: Sequence[tuple[str, int]]
-
-    @property
-    def failed_share(self) -> float | None:
-        """Of those that succeeded or failed."""
-        ended = self.states[State.SUCCEEDED] + self.states[State.FAILED]
-        return self.states[State.FAILED] / ended if ended else None
-
-
-_BUCKETS = (
-    ("1 ms", timedelta(milliseconds=1)),
-    ("10 ms", timedelta(milliseconds=10)),
-    ("100 ms", timedelta(milliseconds=100)),
-    ("1 s", timedelta(seconds=1)),
-    ("10 s", timedelta(seconds=10)),
-    ("1 min", timedelta(minutes=1)),
-    ("longer", timedelta.max),
-)
+    is_known: bool
 
 
 def show(visit: Visit) -> Response:
     """One line for each."""
     survey = visit.reader.survey.get()
-    waiting: dict[str, tuple[int, int]] = {}
-    for each in survey.census.waiting:
-        queued, due = waiting.get(each.task, (0, 0))
-        waiting[each.task] = queued + each.queued, due + each.due
+    now = visit.reader.storage.now()
     known = {task.name: task for task in visit.app.tasks}
-    names = {*known, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
-    names |= {job.task for job in visit.reader.inspection.recent(_LATEST)}
+    tallies = _by_task(visit.reader.storage.statistics.series(since=now // MINUTE - 60 * HOURS))
+    waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
+    for each in survey.census.waiting:
+        waiting[each.task].append(each)
+    names = {*known, *tallies, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
     lines = [
-        _line(
-            name,
-            known.get(name),
-            waiting.get(name, (0, 0)),
-            visit.reader.inspection.find(task=name, limit=_LATEST),
-        )
+        _line(name, known.get(name), waiting[name], tallies.get(name, ()))
         for name in sorted(names)[:_MOST_TASKS]
     ]
-    return visit.page("tasks.html", now=to_datetime(visit.reader.storage.now()), tasks=lines, latest=_LATEST)
+    return visit.page("tasks.html", now=to_datetime(now), tasks=lines, hours=HOURS)
+
+
+def _by_task(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:
+    found: defaultdict[str, list[Tally]] = defaultdict(list)
+    for tally in tallies:
+        found[tally.task].append(tally)
+    return dict(found)
 
 
 def _line(
-    name: str, task: BaseTask[..., object] | None, waiting: tuple[int, int], jobs: Sequence[Job]
+    name: str, task: BaseTask[..., Any] | None, waiting: Sequence[Waiting], tallies: Sequence[Tally]
 ) -> Line:
-    ended = [job for job in jobs if job.state.is_final]
+    events: Counter[str] = Counter()
+    buckets: Counter[int] = Counter()
+    for tally in tallies:
+        if tally.event in _FAILED or tally.event == "succeeded":
+            events[tally.event] += tally.number
+            buckets[tally.bucket] += tally.number
     return Line(
         name,
         "" if task is None else _summary(task),
-        *waiting,
-        pace(ended),
-        Counter(job.state for job in ended),
-        _bars(ended),
+        sum(each.queued for each in waiting),
+        sum(each.due for each in waiting),
+        events.total(),
+        sum(events[event] for event in _FAILED),
+        _within(buckets, 0.5),
+        _within(buckets, 0.95),
+        _bars(buckets),
+        task is not None,
     )
 
 
-def _summary(task: BaseTask[..., object]) -> str:
-    """What it is set to, where that is not what all tasks are."""
+def _summary(task: BaseTask[..., Any]) -> str:
+    """What it is set to."""
     options = task.options
     said = [f"queue {options.queue}", f"executor {task.executor}"]
     if options.retries:
@@ -99,11 +105,17 @@ def _summary(task: BaseTask[..., object]) -> str:
     return ", ".join(said)
 
 
-def _bars(jobs: Sequence[Job]) -> list[tuple[str, int]]:
-    """How many ran for how long, up to each bucket's end."""
-    runs = [job.ended_at - job.started_at for job in jobs if job.started_at and job.ended_at]
-    bars, last = [], timedelta.min
-    for name, end in _BUCKETS:
-        bars.append((name, sum(last < run <= end for run in runs)))
+def _within(buckets: Counter[int], share: float) -> timedelta | None:
+    micros = quantile(buckets.items(), share)
+    return None if micros is None else timedelta(microseconds=micros)
+
+
+def _bars(buckets: Counter[int]) -> list[tuple[str, int]]:
+    """How many ran up to how long, as nearly as the buckets tell."""
+    bars = []
+    last = -1.0
+    for name, end in _STEPS:
+        inside = (count for bucket, count in buckets.items() if last < (1 << bucket) * 0.75 / SECOND <= end)
+        bars.append((name, sum(inside)))
         last = end
     return bars
