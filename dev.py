@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -29,10 +30,11 @@ COMMANDS = {
     "bench": "measure taskmill beside Huey, see docs/performance.md; --help says how",
     "bench-peers": "the same beside other libraries, each installed into an environment of its own",
     "soak": "load with kills for as long as asked: nothing may get lost, or grow; --help says how",
+    "pictures": "take the pictures of docs/dashboard.md again, in a real browser",
     "simulate": "run taskmill on a simulated machine where everything goes wrong, seed after seed; --help says how",
     "mutants": "break taskmill on purpose and see that the tests notice: mutants/run.py",
 }
-EXTRAS: dict[str, set[str]] = {"demo": set(), "bench": {"bench"}, "bench-peers": set(), "soak": set()}
+EXTRAS: dict[str, set[str]] = {"demo": {"dashboard"}, "bench": {"bench"}, "bench-peers": set(), "soak": set()}
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
 """The commands that need servers."""
@@ -54,6 +56,8 @@ def main(argv: list[str]) -> int:
     install(EXTRAS.get(command, {"dev"}))
     if command in SERVED:
         provide_servers()
+    if command in {"check", "test"} and wants_browser(rest):
+        find_browser()
     if command == "check":
         return check(rest)
     if command == "demo":
@@ -65,6 +69,7 @@ def main(argv: list[str]) -> int:
         "bench": [PYTHON, "-m", "bench"],
         "bench-peers": [PYTHON, "-m", "bench.peers"],
         "soak": [PYTHON, "-m", "soak"],
+        "pictures": [PYTHON, "-m", "tests.web.pictures"],
         "simulate": [PYTHON, "-m", "simulation"],
         "mutants": [PYTHON, "mutants/run.py"],
     }
@@ -164,6 +169,38 @@ def apt_get(package: str) -> bool:
     command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
     run(*command, "update")
     return not run(*command, "install", "--yes", "--no-install-recommends", package).returncode
+def wants_browser(arguments: list[str]) -> bool:
+    """Whether the tests of the dashboard in a browser are among those that are asked for."""
+    places = [word for word in arguments if word.startswith("tests")]
+    return "--no-tests" not in arguments and (
+        not places or any(word.startswith("tests/web") for word in places)
+    )
+
+
+def find_browser() -> None:
+    """Let CHROMIUM say where one is: on PATH, else Debian's, else that of an npm package; or say that there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    if os.environ.get("CHROMIUM") or any(map(shutil.which, names)):
+        return
+    if shutil.which("apt-get") and not os.geteuid():
+        print("dev.py: apt-get install chromium", file=sys.stderr, flush=True)
+        apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        run(*apt_get, "update")
+        run(*apt_get, "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+    elif shutil.which("npm"):
+        os.environ["CHROMIUM"] = browser_of_npm()
+    if not os.environ.get("CHROMIUM") and not shutil.which("chromium"):
+        print("dev.py: there is no Chromium, so the dashboard is not tried in a browser", file=sys.stderr)
+
+
+def browser_of_npm() -> str:
+    """The path of the browser in a package of npm, unpacked; empty where that did not work."""
+    place = VENV / "npm"
+    if run("npm", "install", "--silent", "--no-save", "--prefix", place, "@sparticuz/chromium").returncode:
+        return ""
+    module = json.dumps((place / "node_modules/@sparticuz/chromium/build/index.js").as_uri())
+    script = f"import found from {module}; console.log(await (found.default ?? found).executablePath())"
+    return run("node", "--input-type=module", "-e", script, stdout=subprocess.PIPE).stdout.strip()
 
 
 def run(

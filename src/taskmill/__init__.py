@@ -13,6 +13,7 @@ from taskmill._app.context import Context, current_job
 from taskmill._app.result import Result
 from taskmill._app.signature import Pipeline, Signature
 from taskmill._app.task import CoroutineTask, Task
+from taskmill._app.visitor import Visitor
 from taskmill._core.event import Event
 from taskmill._core.job import State
 from taskmill.errors import Cancel, CancelRequested, Retry, Snooze, SoftTimeout
@@ -38,6 +39,7 @@ __all__ = [
     "SoftTimeout",
     "State",
     "Task",
+    "Visitor",
     "cron",
     "current_job",
     "errors",

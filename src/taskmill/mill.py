@@ -25,12 +25,15 @@ from taskmill._storage.open import shown
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from taskmill._app.settings import TaskSettings
     from taskmill._core.event import Event, EventKind
     from taskmill._core.finding import Finding
     from taskmill._core.schedule import Schedule
     from taskmill._storage.base import Backup
     from taskmill._storage.clock import Clock
+    from taskmill._web.access import Auth
     from taskmill._worker.worker import Worker
 
 P = ParamSpec("P")
@@ -327,6 +330,37 @@ class Mill:
     def purge(self, *, queue: str | None = None, ended: bool = False) -> int:
         """Delete for good all waiting jobs, or all *ended* ones, of one queue or of all; return how many."""
         return steering.purge(self._app, queue=queue, ended=ended)
+
+    def dashboard(
+        self,
+        *,
+        auth: Auth | None,
+        hosts: Collection[str] = ("localhost", "127.0.0.1", "[::1]"),
+    ) -> ASGIApp:
+        """What the jobs of this Mill are doing, as an ASGI application: ``app.mount("/jobs", mill.dashboard(...))``.
+
+        - *auth*: a function, or an ``async def``, that is given each request (of Starlette) and returns a `Visitor`,
+          or None for whom to refuse. It has to be said: ``auth=None`` lets everybody who can reach the address do
+          everything.
+        - *hosts*: the names, without ports, that browsers may know this site by; any other is refused, so that no page
+          from elsewhere can reach it under a name of its own.
+
+        It needs no events of a lifespan, reads the store on handles of its own, and opens nothing before it is asked.
+        ``taskmill dashboard module:mill`` serves it alone.
+
+        Raises:
+            ConfigurationError: what it is made with is not installed.
+
+        >>> from taskmill import Visitor
+        >>> site = mill.dashboard(auth=lambda request: Visitor("ann", "operate"), hosts=["jobs.example.org"])
+        """
+        try:
+            from taskmill._web.site import dashboard  # noqa: PLC0415  (only who serves it pays for it)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"the dashboard needs {error.name}, which is not installed: pip install 'taskmill[dashboard]'"
+            ) from None
+        return dashboard(self._app, auth=auth, hosts=hosts)
 
     # --- looking after the store
 

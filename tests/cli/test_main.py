@@ -78,6 +78,7 @@ class TestHelp:
             "doctor",
             "backup",
             "bench",
+            "dashboard",
             "demo",
         }
 

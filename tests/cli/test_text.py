@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskmill._cli.text import Column, clean, clean_lines, shortened, table
+from taskmill._cli.text import Column, shortened, table
+from taskmill._core.wording import clean, clean_lines
 
 COLUMNS = (Column("ID"), Column("NAME", shrinks=True), Column("COUNT", to_right=True, optional=True))
 

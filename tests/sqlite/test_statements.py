@@ -16,7 +16,17 @@ from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.storage import SqliteStorage
 from tests.conformance.builders import Worker, a_job, a_pipeline, failed, succeeded
 
-FILES = ("jobs", "sessions", "limits", "schedules", "inspection", "health", "copying", "verification")
+FILES = (
+    "jobs",
+    "sessions",
+    "limits",
+    "schedules",
+    "statistics",
+    "inspection",
+    "health",
+    "copying",
+    "verification",
+)
 STATEMENTS = {
     f"{file}.{name}": statement
     for file in FILES
@@ -51,6 +61,7 @@ HOT = {
     "jobs.take_back": ["rowid"],
     "jobs.free_session_locks": ["taskmill_lock_session"],
     "jobs.find": ["job_id"],
+    "jobs.hasten": ["job_id"],
     "jobs.lifetimes": ["taskmill_job_ended"],
     "jobs.outlived": ["taskmill_job_ended", "taskmill_job_pipeline"],
     "jobs.delete_payloads": ["job"],

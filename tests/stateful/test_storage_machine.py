@@ -459,15 +459,24 @@ class StorageMachine(RuleBasedStateMachine):
     # --- what others do to jobs
 
     @precondition(lambda self: self.jobs)
-    @rule(index=INDEX, how=st.sampled_from(["cancel", "retry"]), is_apt=st.sampled_from([True, True, False]))
+    @rule(
+        index=INDEX,
+        how=st.sampled_from(["cancel", "retry", "hasten", "delete"]),
+        is_apt=st.sampled_from([True, True, False]),
+    )
     def steer(self, index: int, how: str, is_apt: bool) -> None:
         ids = [job.job_id for job in self.jobs.values() if (how == "retry") is (job.state.is_final is is_apt)]
         job_id = _pick(ids or ["nobody"], index)
-        if how == "retry":
-            self.reopens = True
-            self.both(lambda side: side.storage.jobs.retry(job_id))
-        else:
-            self.both(lambda side: _in_any_order(side.storage.jobs.cancel(job_id)))
+        self.reopens = how in {"retry", "delete"}
+        match how:
+            case "retry":
+                self.both(lambda side: side.storage.jobs.retry(job_id))
+            case "hasten":
+                self.both(lambda side: side.storage.jobs.hasten(job_id))
+            case "delete":
+                self.both(lambda side: side.storage.jobs.delete([job_id]))
+            case _:
+                self.both(lambda side: _in_any_order(side.storage.jobs.cancel(job_id)))
 
     @rule(
         how=st.sampled_from(["rescue", "prune", "purge ended", "purge waiting"]),
@@ -483,6 +492,12 @@ class StorageMachine(RuleBasedStateMachine):
             case _:
                 ended = how == "purge ended"
                 self.both(lambda side: side.storage.jobs.purge(queue=queue, ended=ended, limit=ALL))
+
+    @rule(queue=st.sampled_from(QUEUES), is_paused=st.booleans())
+    def pause(self, queue: str, *, is_paused: bool) -> None:
+        self.both(
+            lambda side: side.storage.jobs.pause(queue) if is_paused else side.storage.jobs.resume(queue)
+        )
 
     # --- time, sessions, locks, schedules
 
@@ -580,6 +595,7 @@ class StorageMachine(RuleBasedStateMachine):
         for session in self.sessions:
             self.both(lambda side, session=session: sorted(side.storage.jobs.unwanted(session)))
         self.both(Side.locks)
+        self.both(lambda side: side.storage.inspection.paused())
         self.both(lambda side: side.storage.schedules.list())
 
     def _check_one(self, job: Job) -> None:

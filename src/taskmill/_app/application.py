@@ -21,7 +21,7 @@ from taskmill._app.watch import EndWatch
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import Claimed, ErrorInfo, NewJob
-from taskmill._storage.open import open_storage
+from taskmill._storage.open import is_shared, open_storage
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -102,6 +102,14 @@ class Application:
             if self._storage is None:
                 self._storage = open_storage(self.url, clock=self._clock)
             return self._storage
+
+    def another_storage(self) -> Storage:
+        """The same store on handles of its own, so that a long look at it delays nobody; the asker closes it.
+
+        A store that lives in this process has no other handles than `storage`.
+        """
+        storage = self.storage
+        return open_storage(storage.url, clock=self._clock) if is_shared(storage.url) else storage
 
     @property
     def codec(self) -> Codec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from taskmill._core.diagnosis import diagnose
@@ -22,7 +22,12 @@ def examine(app: Application, *, verify: bool = False) -> list[Finding]:
 
     A store that cannot be read is a finding too. Nothing is made, changed or migrated.
     """
-    return sorted(_findings(app, verify=verify), key=lambda finding: _BY_SEVERITY.index(finding.severity))
+    return worst_first(_findings(app, verify=verify))
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """In the order in which people want to know of them."""
+    return sorted(findings, key=lambda finding: _BY_SEVERITY.index(finding.severity))
 
 
 def _findings(app: Application, *, verify: bool) -> Iterator[Finding]:

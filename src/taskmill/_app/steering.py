@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from taskmill._app.events import history, of_job
 from taskmill._core.event import Event
+from taskmill._core.identity import new_job_id
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import State
+from taskmill._core.job import NewJob, OwnExecutor, State
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
@@ -54,12 +56,68 @@ def retry(app: Application, job_id: str) -> bool:
     return True
 
 
+def hasten(app: Application, job_id: str) -> bool:
+    """Let a job run now that is to run later; False where it is due already, or does not wait."""
+    return app.storage.jobs.hasten(job_id)
+
+
+def clone(app: Application, job_id: str) -> str | None:
+    """Enqueue the call of a job once more, as a job by itself that is due now; its id, or None where that cannot be.
+
+    So it is where there is no such job, and of a later step of a pipeline, which would miss the result before it. The
+    copy has no key, and does not expire.
+    """
+    job = app.storage.inspection.job(job_id)
+    if job is None or job.step:
+        return None
+    copy = NewJob(
+        job_id=new_job_id(),
+        task=job.task,
+        args=job.args,
+        queue=job.queue,
+        executor=cast(OwnExecutor, job.executor),
+        priority=job.priority,
+        max_attempts=job.max_attempts,
+        result_ttl=job.result_ttl,
+        lock=job.lock,
+        tags=json.dumps(job.tags) if job.tags else None,
+        headers=json.dumps(job.headers) if job.headers else None,
+    )
+    app.submit([copy])
+    return copy.job_id
+
+
+def run_schedule(app: Application, name: str) -> str | None:
+    """Enqueue a job of a schedule beside its slots; its id, or None where nothing says what job that is."""
+    periodic = app.periodics.get(name)
+    if periodic is not None:
+        [job_id] = app.submit([periodic.task.new_job((), {})])
+        return job_id
+    last_jobs = [state.last_job for state in app.storage.schedules.list() if state.name == name]
+    return clone(app, last_jobs[0]) if last_jobs and last_jobs[0] is not None else None
+
+
+def delete(app: Application, job_ids: Sequence[str]) -> int:
+    """Delete jobs for good that wait or have ended; return how many."""
+    return app.storage.jobs.delete(job_ids)
+
+
 def purge(app: Application, *, queue: str | None = None, ended: bool = False) -> int:
     """Delete all waiting jobs, or all that have *ended*, of one queue or of all; return how many."""
     total = 0
     while deleted := app.storage.jobs.purge(queue=queue, ended=ended, limit=_BATCH):
         total += deleted
     return total
+
+
+def pause(app: Application, queue: str) -> bool:
+    """Let no job of *queue* begin any more, in whatever worker; False where that is so already."""
+    return app.storage.jobs.pause(queue)
+
+
+def resume(app: Application, queue: str) -> bool:
+    """Let the jobs of *queue* begin again; False where it is not paused."""
+    return app.storage.jobs.resume(queue)
 
 
 def queues(app: Application) -> Sequence[QueueCount]:

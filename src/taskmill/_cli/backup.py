@@ -10,8 +10,8 @@ from typing import Any
 
 from taskmill._cli import exit_code, store
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import clean, put
-from taskmill._core.wording import counted, listed, sized
+from taskmill._cli.text import put
+from taskmill._core.wording import clean, counted, listed, sized
 from taskmill._storage.base import Backup
 
 

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 from taskmill._app.task import Enqueueable
 from taskmill._cli import exit_code, store
 from taskmill._cli.parser import Parser, positive
-from taskmill._cli.text import Column, clean, put, table, terminal_width
+from taskmill._cli.text import Column, put, table, terminal_width
+from taskmill._core.wording import clean
 from taskmill._storage.base import Storage
 from taskmill._storage.open import shown
 from taskmill.mill import Mill

@@ -11,9 +11,9 @@ from typing import Any
 from taskmill._app.doctor import examine
 from taskmill._cli import exit_code, store
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import clean, put, terminal_width
+from taskmill._cli.text import put, terminal_width
 from taskmill._core.finding import Finding, Severity, needs_doing
-from taskmill._core.wording import counted
+from taskmill._core.wording import clean, counted
 from taskmill._storage.open import shown
 
 _WIDTH = 100

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from taskmill._app.application import Application
-from taskmill._cli.text import Column, ago, clean, clean_lines, shortened, table
+from taskmill._cli.text import Column, shortened, table
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, State
 from taskmill._core.lifecycle import MOST_CRASHES
 from taskmill._core.record import Attempt, Job
-from taskmill._core.wording import counted, span
+from taskmill._core.wording import ago, clean, clean_lines, counted, span
 
 _LONGEST_VALUE = 4_000
 _STEPS = (Column("STEP", to_right=True), Column("JOB"), Column("STATE"), Column("TASK", shrinks=True))

@@ -13,10 +13,11 @@ from taskmill._app.check import nearest
 from taskmill._cli import exit_code, store
 from taskmill._cli.job import as_full_json, as_json, as_text, when
 from taskmill._cli.parser import Parser, positive, some_of
-from taskmill._cli.text import Column, clean, complain, put, table, terminal_width
+from taskmill._cli.text import Column, complain, put, table, terminal_width
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
+from taskmill._core.wording import clean
 
 _COLUMNS = (
     Column("JOB"),

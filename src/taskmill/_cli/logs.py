@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from taskmill._cli.text import clean, clean_lines
+from taskmill._core.wording import clean, clean_lines
 
 LEVELS = ("debug", "info", "warning", "error")
 DEFAULT_LEVEL = "info"

@@ -29,6 +29,7 @@ COMMANDS = {
     "worker": Command("taskmill._cli.worker", "run the jobs of an application"),
     "jobs": Command("taskmill._cli.jobs", "list, show, retry and cancel jobs"),
     "queues": Command("taskmill._cli.queues", "how many jobs each queue holds"),
+    "dashboard": Command("taskmill._cli.dashboard", "serve pages that show the jobs, and act on them"),
     "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),
     "doctor": Command("taskmill._cli.doctor", "say what is wrong with a store and the work in it"),
     "backup": Command("taskmill._cli.backup", "copy a store while it is in use"),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from taskmill._app.check import known, nearest
 from taskmill._cli import exit_code
-from taskmill._cli.text import clean
+from taskmill._core.wording import clean
 
 _WIDTH = 78
 _YES = {"1", "true", "yes", "on"}
@@ -128,6 +128,14 @@ def positive(text: str) -> int:
     number = whole(text)
     if number == 0:
         raise argparse.ArgumentTypeError("0 is too few, give 1 or more")
+    return number
+
+
+def port(text: str) -> int:
+    """A number of a port; 0 stands for any that is free."""
+    number = whole(text)
+    if number > 65_535:  # noqa: PLR2004  (there are no more)
+        raise argparse.ArgumentTypeError(f"{text} is no port, the last one is 65535")
     return number
 
 

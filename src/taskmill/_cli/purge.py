@@ -10,8 +10,9 @@ from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._cli import exit_code, store
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import clean, put
+from taskmill._cli.text import put
 from taskmill._core.job import FINAL, State
+from taskmill._core.wording import clean
 from taskmill._storage.open import shown
 from taskmill.errors import ConfigurationError
 

@@ -12,7 +12,7 @@ from taskmill._storage.open import is_shared
 from taskmill.errors import ConfigurationError, StoreUnavailable
 
 
-def add_options(parser: Parser) -> None:
+def add_options(parser: Parser, *, has_json: bool = True) -> None:
     """The options that all commands on a store have."""
     parser.add_argument(
         "--url", metavar="URL", help="the store (default: TASKMILL_URL, else sqlite:///taskmill.db, here)"
@@ -24,7 +24,10 @@ def add_options(parser: Parser) -> None:
         metavar="TARGET",
         told="module:attribute of the application: its store is taken, and its classes make arguments readable",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object for programs, times as ISO 8601")
+    if has_json:
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON object for programs, times as ISO 8601"
+        )
 
 
 @contextmanager

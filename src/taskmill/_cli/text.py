@@ -6,10 +6,9 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
-from taskmill._core.wording import span
+from taskmill._core.wording import clean
 from taskmill.errors import TaskmillError
 
 _GAP = "  "
@@ -29,13 +28,6 @@ class Column(NamedTuple):
     optional: bool = False
 
 
-def clean(text: str) -> str:
-    r"""One line of *text* in which all that is not printable (controls, ANSI, bidi) is written as ``\x1b``."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
 def complain(message: str) -> None:
     """Tell of an error: one sentence on standard error."""
     print(f"taskmill: error: {clean(message)}", file=sys.stderr)
@@ -53,11 +45,6 @@ def put(*lines: str) -> None:
         print("".join(f"{line}\n" for line in lines), end="", flush=True)
     except OSError as error:
         raise OutputLost(f"the output cannot be written: {error.strerror}") from error
-
-
-def clean_lines(text: str) -> list[str]:
-    """The lines of *text*, each clean, with tabs as spaces."""
-    return [clean(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n")]
 
 
 def shortened(text: str, longest: int) -> str:
@@ -92,12 +79,6 @@ def terminal_width() -> int | None:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
     except (AttributeError, OSError, ValueError):
         return None
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """How *moment* lies to *now*: ``5 min ago``, ``in 3 h``."""
-    distance = (now - moment).total_seconds()
-    return f"{span(distance)} ago" if distance >= 0 else f"in {span(distance)}"
 
 
 def _width(text: str) -> int:

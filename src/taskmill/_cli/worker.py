@@ -12,9 +12,8 @@ from typing import Any
 
 from taskmill._cli import logs
 from taskmill._cli.parser import Parser, names, one_of, positive, seconds, whole
-from taskmill._cli.text import clean
 from taskmill._cli.version import installed
-from taskmill._core.wording import counted
+from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
 from taskmill._worker.options import WorkerOptions

@@ -42,7 +42,7 @@ def _unserved(census: Census) -> Iterator[Finding]:
     working = census.working
     lacks: defaultdict[tuple[str, str, str], list[Waiting]] = defaultdict(list)
     for waiting in census.waiting:
-        lack = _lack(waiting, working) if working else None
+        lack = lack_of(waiting.queue, waiting.executor, waiting.task, working) if working else None
         if lack is not None and waiting.due:
             lacks[lack].append(waiting)
     for (name, what, why), group in lacks.items():
@@ -56,19 +56,19 @@ _UNSERVED = {
 }
 
 
-def _lack(waiting: Waiting, working: Sequence[Serves]) -> tuple[str, str, str] | None:
-    """The name of what is to be found, of which jobs, and what no worker does."""
-    of_queue = [serves for serves in working if serves.has_queue(waiting.queue)]
+def lack_of(queue: str, executor: str, task: str, working: Sequence[Serves]) -> tuple[str, str, str] | None:
+    """The name of what keeps such jobs from being run, of which jobs that is true, and what no worker does."""
+    of_queue = [serves for serves in working if serves.has_queue(queue)]
     if not of_queue:
-        return "unserved-queue", f" of queue {waiting.queue!r}", "serves that"
-    with_room = [serves for serves in of_queue if waiting.executor in serves.executors]
+        return "unserved-queue", f" of queue {queue!r}", "serves that"
+    with_room = [serves for serves in of_queue if executor in serves.executors]
     if not with_room:
-        what = f" for executor {waiting.executor!r} of queue {waiting.queue!r}"
+        what = f" for executor {executor!r} of queue {queue!r}"
         return "unserved-executor", what, "that serves the queue has room for them"
-    if not any(waiting.task in serves.tasks for serves in with_room):
+    if not any(task in serves.tasks for serves in with_room):
         return (
             "unknown-task",
-            f" of task {waiting.task!r}",
+            f" of task {task!r}",
             "that could take them knew the task when it started",
         )
     return None
@@ -78,7 +78,7 @@ def _backlog(census: Census) -> Iterator[Finding]:
     working = census.working
     queues: defaultdict[str, list[Waiting]] = defaultdict(list)
     for waiting in census.waiting:
-        if waiting.due and working and _lack(waiting, working) is None:
+        if waiting.due and working and not lack_of(waiting.queue, waiting.executor, waiting.task, working):
             queues[waiting.queue].append(waiting)
     for queue, group in queues.items():
         if census.now - _oldest(group, census.now) > _LONG_WAIT:

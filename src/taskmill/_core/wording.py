@@ -1,6 +1,8 @@
-"""Words for people, where a number decides about them."""
+"""Words for people: where a number decides about them, and where a text from a store must not steer who reads it."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -32,3 +34,21 @@ def listed(names: list[str], *, most: int = 5) -> str:
     """The first names, and how many more there are: ``a, b and 3 more``."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """How *moment* lies to *now*: ``5 min ago``, ``in 3 h``."""
+    distance = (now - moment).total_seconds()
+    return f"{span(distance)} ago" if distance >= 0 else f"in {span(distance)}"
+
+
+def clean(text: str) -> str:
+    r"""One line of *text* in which all that is not printable (controls, ANSI, bidi) is written as ``\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def clean_lines(text: str) -> list[str]:
+    """The lines of *text*, each clean, with tabs as spaces."""
+    return [clean(line.expandtabs(4)) for line in text.replace("\r\n", "\n").split("\n")]

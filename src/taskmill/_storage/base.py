@@ -23,6 +23,7 @@ from taskmill._core.finding import Finding
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.record import Job
+from taskmill._core.tally import Tally
 from taskmill._storage.wake import Wake
 
 CancelAnswer = Literal["cancelled", "requested", "ended", "missing"]
@@ -83,6 +84,13 @@ class QueueCount(NamedTuple):
     queue: str
     states: Mapping[State, int]
     due: int
+
+
+class Page(NamedTuple):
+    """Jobs, newest first, and what to give as *after* to go on with older ones; None at the end of the store."""
+
+    jobs: Sequence[Job]
+    more: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +247,26 @@ class JobStore(ABC):
         limit if need be; an ended step that a later one still needs stays.
         """
 
+    @abstractmethod
+    def delete(self, job_ids: Sequence[str]) -> int:
+        """Delete these jobs, one after the other and by the rules of `purge`; return how many are gone."""
+
+    @abstractmethod
+    def pause(self, queue: str) -> bool:
+        """Let no job of *queue* be claimed any more; False where that is so already.
+
+        A turn that begins after this has returned claims none, suspects included, and its `next_at` knows of none. What
+        runs goes on, jobs can be added, and expire. Who waits for a lock behind a job that is held back so, waits too.
+        """
+
+    @abstractmethod
+    def resume(self, queue: str) -> bool:
+        """Take the pause of *queue* back; False where there is none."""
+
+    @abstractmethod
+    def hasten(self, job_id: str) -> bool:
+        """Let a queued job that is to run later run now; False where it is not queued, or due already."""
+
 
 class Slots(ABC):
     """Which job each executor of a session runs at this moment; readable by others after the process was killed.
@@ -330,6 +358,21 @@ class LimitStore(ABC):
         """The locks that are held, by name."""
 
 
+class StatisticStore(ABC):
+    """What workers have counted by the minute: for charts, and not for accounts."""
+
+    @abstractmethod
+    def add(self, tallies: Sequence[Tally]) -> None:
+        """Add to what was counted before; minutes more than a day ago are forgotten.
+
+        The one operation that may count twice where it is repeated after an error.
+        """
+
+    @abstractmethod
+    def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
+        """What was counted (of one task) from the minute *since* on, each kind once; by minute, task, event, bucket."""
+
+
 class Inspection(ABC):
     """What people and waiting callers read; never blocks a writer."""
 
@@ -354,12 +397,35 @@ class Inspection(ABC):
         """Jobs that match all that is given, newest first, without their attempts; a pipeline's by step."""
 
     @abstractmethod
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """A page of the jobs that match all that is given, newest first, without their attempts.
+
+        *text* is found in a job's id, task, queue or key and, as JSON writes it, in its tags, arguments, result or
+        error; A to Z are the same as a to z. *after* is `Page.more` of the page before, or anything else that was one
+        once: a job that was on an earlier page is not on this one, and those that have been deleted since harm nothing.
+        The store bounds how many jobs it reads for a page: it may hold fewer than *limit*, or none, with more to come.
+        """
+
+    @abstractmethod
     def recent(self, limit: int) -> Sequence[Job]:
         """The jobs, with attempts, that the latest *limit* lifecycle events belong to, in no set order."""
 
     @abstractmethod
     def queues(self) -> Sequence[QueueCount]:
         """Counts by queue and state, by name."""
+
+    @abstractmethod
+    def paused(self) -> Mapping[str, datetime]:
+        """The queues that are paused, and since when."""
 
     @abstractmethod
     def has_suspects(self, queues: Collection[str] | None) -> bool:
@@ -412,6 +478,7 @@ class Storage(ABC):
     sessions: SessionStore
     schedules: ScheduleStore
     limits: LimitStore
+    statistics: StatisticStore
     inspection: Inspection
     wake: Wake
 

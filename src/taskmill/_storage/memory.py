@@ -14,6 +14,7 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import count, islice
 from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
 from threading import RLock
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from taskmill._core import lifecycle
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.finding import Finding
-from taskmill._core.instant import from_datetime, to_datetime
+from taskmill._core.instant import MINUTE, from_datetime, to_datetime
 from taskmill._core.job import (
     FAILED_TTL,
     FINAL,
@@ -34,6 +35,7 @@ from taskmill._core.job import (
 )
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._core.record import Attempt, Job
+from taskmill._core.tally import KEPT_MINUTES, Tally
 from taskmill._storage.base import (
     Backup,
     CancelAnswer,
@@ -43,12 +45,14 @@ from taskmill._storage.base import (
     LimitStore,
     LockState,
     Outcome,
+    Page,
     QueueCount,
     ScheduleState,
     ScheduleStore,
     SessionState,
     SessionStore,
     Slots,
+    StatisticStore,
     Storage,
     Turn,
     Violation,
@@ -58,6 +62,7 @@ from taskmill._storage.wake import Wake
 from taskmill.errors import BackupFailed
 
 _WAITING = (State.BLOCKED, State.QUEUED)
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class MemoryStorage(Storage):
@@ -72,6 +77,7 @@ class MemoryStorage(Storage):
         self.sessions = MemorySessions(self._memory)
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
+        self.statistics = MemoryStatistics(self._memory)
         self.inspection = MemoryInspection(self._memory)
 
     @property
@@ -164,10 +170,13 @@ class _Wish(NamedTuple):
     wants: Mapping[Executor, int]
     queues: Collection[str] | None
     knows: Collection[str]
+    paused: Collection[str]
 
     def is_about(self, row: _Row) -> bool:
         """Whether *row* is what it asks for, be it due or not."""
-        is_served = self.queues is None or row.call.queue in self.queues
+        is_served = row.call.queue not in self.paused and (
+            self.queues is None or row.call.queue in self.queues
+        )
         is_known = row.executor != "elsewhere" or row.call.task in self.knows
         return self.wants.get(row.executor, 0) > 0 and is_served and is_known
 
@@ -209,6 +218,8 @@ class _Tables:
         self.locks: dict[str, _Lock] = {}
         self.sessions: dict[int, _Session] = {}
         self.schedules: dict[str, ScheduleState] = {}
+        self.paused: dict[str, int] = {}
+        self.tallies: Counter[tuple[int, str, str, int]] = Counter()
         self.refs, self.session_ids, self.tokens = count(1), count(1), count(1)
 
     def insert(self, row: _Row) -> None:
@@ -229,6 +240,13 @@ class _Tables:
         del self.by_state[row.state][row.job_id]
         self.by_state[state][row.job_id] = row
         row.state, row.waits_for = state, None
+        self._line_up(row)
+
+    def hasten(self, row: _Row, run_at: int) -> None:
+        """Move a queued job forward in its line."""
+        self.version += 1
+        self._step_out(row)
+        row.run_at = run_at
         self._line_up(row)
 
     def wait_for(self, row: _Row, lock: str | None) -> None:
@@ -668,8 +686,8 @@ class MemoryJobs(JobStore):
         queues: Collection[str] | None,
         knows: Collection[str] = (),
     ) -> Turn:
-        wish = _Wish(wants, queues, knows)
         with self._memory.change() as changes:
+            wish = _Wish(wants, queues, knows, changes.tables.paused)
             stale = [settlement for settlement in settlements if not changes.settle(session, settlement)]
             changes.expire()
             claimed = changes.claim(session, claim, wish)
@@ -738,6 +756,40 @@ class MemoryJobs(JobStore):
             else:
                 changes.delete_waiting(rows)
             return len(changes.ended)
+
+    def delete(self, job_ids: Sequence[str]) -> int:
+        with self._memory.change() as changes:
+            for row in filter(None, map(changes.tables.rows.get, job_ids)):
+                if row.state in _WAITING:
+                    changes.delete_waiting([row])
+                elif row.state in FINAL and not changes.tables.is_needed(row):
+                    changes.delete([row])
+            return len(changes.ended)
+
+    def pause(self, queue: str) -> bool:
+        with self._memory.change() as changes:
+            if queue in changes.tables.paused:
+                return False
+            changes.tables.paused[queue] = changes.now
+            changes.tables.version += 1
+            return True
+
+    def resume(self, queue: str) -> bool:
+        with self._memory.change() as changes:
+            if changes.tables.paused.pop(queue, None) is None:
+                return False
+            changes.tables.version += 1
+            changes.has_freed = True
+            return True
+
+    def hasten(self, job_id: str) -> bool:
+        with self._memory.change() as changes:
+            row = changes.tables.rows.get(job_id)
+            if row is None or row.state is not State.QUEUED or row.run_at <= changes.now:
+                return False
+            changes.tables.hasten(row, changes.now)
+            changes.has_freed = True
+            return True
 
 
 class MemorySlots(Slots):
@@ -857,6 +909,29 @@ class MemoryLimits(LimitStore):
             ]
 
 
+class MemoryStatistics(StatisticStore):
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def add(self, tallies: Sequence[Tally]) -> None:
+        with self._memory.change() as changes:
+            counts = changes.tables.tallies
+            for minute, task, event, bucket, number in tallies:
+                counts[minute, task, event, bucket] += number
+            oldest = changes.now // MINUTE - KEPT_MINUTES
+            for place in [place for place in counts if place[0] < oldest]:
+                del counts[place]
+            changes.tables.version += 1
+
+    def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
+        with self._memory.read() as tables:
+            return [
+                Tally(*place, number)
+                for place, number in sorted(tables.tallies.items())
+                if place[0] >= since and task in (None, place[1])
+            ]
+
+
 class MemoryInspection(Inspection):
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
@@ -897,6 +972,29 @@ class MemoryInspection(Inspection):
             )
             return [_job(row) for row in islice(found, limit)]
 
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        with self._memory.read() as tables:
+            older = (row for row in reversed(tables.rows.values()) if after is None or row.ref < int(after))
+            found = (
+                row
+                for row in older
+                if (not states or row.state in states)
+                and task in (None, row.call.task)
+                and queue in (None, row.call.queue)
+                and (text is None or _has_text(row, text))
+            )
+            rows = list(islice(found, limit))
+            return Page([_job(row) for row in rows], str(rows[-1].ref) if len(rows) == limit else None)
+
     def recent(self, limit: int) -> Sequence[Job]:
         with self._memory.read() as tables:
             events = ((moment, row.ref, row) for row in tables.rows.values() for moment in _moments(row))
@@ -915,11 +1013,18 @@ class MemoryInspection(Inspection):
         due = sum(row.is_claimable(now) for row in rows)
         return QueueCount(name, Counter(row.state for row in rows), due)
 
+    def paused(self) -> Mapping[str, datetime]:
+        with self._memory.read() as tables:
+            return {queue: to_datetime(since) for queue, since in tables.paused.items()}
+
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         now = self._memory.clock.wall()
         with self._memory.read() as tables:
             return any(
-                row.is_suspect and row.is_claimable(now) and (queues is None or row.call.queue in queues)
+                row.is_suspect
+                and row.is_claimable(now)
+                and (queues is None or row.call.queue in queues)
+                and row.call.queue not in tables.paused
                 for row in tables.line
             )
 
@@ -1043,6 +1148,18 @@ def _broken(tables: _Tables) -> dict[str, list[str]]:
             row.job_id for row in tables.in_states(_WAITING) if row.cancel_requested
         ],
     }
+
+
+def _has_text(row: _Row, text: str) -> bool:
+    call = row.call
+    as_it_is = (call.job_id, call.task, call.queue, call.key)
+    as_json = (call.tags, call.args, row.result, None if row.error is None else json.dumps(row.error))
+    written = json.dumps(text)[1:-1]
+    return any(_holds(place, text) for place in as_it_is) or any(_holds(place, written) for place in as_json)
+
+
+def _holds(place: str | None, text: str) -> bool:
+    return place is not None and text.translate(_LOWER) in place.translate(_LOWER)
 
 
 def _moments(row: _Row) -> Iterator[int]:

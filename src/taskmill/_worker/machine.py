@@ -39,6 +39,7 @@ from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
 from taskmill._worker.ticks.rescue import Rescue
 from taskmill._worker.ticks.schedule import Schedule
+from taskmill._worker.ticks.tally import Tallies
 from taskmill.errors import StoreError, StoreRefused, StoreUnusable
 
 if TYPE_CHECKING:
@@ -138,7 +139,10 @@ class Machine:
         self._is_doubtful = False
         self.heartbeat = Heartbeat(self._storage.sessions, self.tenure, app.lease, ring)
         jobs = self._storage.jobs
-        self._ticks = Service([Rescue(jobs, self._reporter.tell, app.lease), Schedule(app), Prune(jobs)])
+        self._tallies = Tallies(self._storage.statistics, self._storage.now)
+        self._ticks = Service(
+            [Rescue(jobs, self._reporter.tell, app.lease), Schedule(app), Prune(jobs), self._tallies]
+        )
         self._cancels = Service([Cancel(self._storage, self.tenure, self.load, self._cancel)])
 
     # --- what the driver asks
@@ -229,6 +233,9 @@ class Machine:
         begin what it runs.
         """
         self._threads.withdraw()
+        # No more than a count: the store will be asked for what matters next.
+        with suppress(StoreError):
+            self._tallies.tick()
         notices: Sequence[Notice] = ()
         try:
             if self._place.replace is None or not self.is_running:
@@ -293,6 +300,10 @@ class Machine:
         is_passed_over = self._note_next(turn)
         # First what ended, then what begins: handlers hear of a pipeline's steps in their order.
         self._reporter.settled(settlements, turn)
+        if settlements:
+            self._tallies.note(
+                [one for one in settlements if one not in turn.stale] if turn.stale else settlements
+            )
         self._hand_out(turn)
         self._leave_to_others(turn)
         # One that the store does not know any more is passed over, too.

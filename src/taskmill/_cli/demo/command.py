@@ -16,6 +16,7 @@ from taskmill._cli.demo import basics, flow, locks, tasks, timing, workers
 from taskmill._cli.demo.file import clear, url_of
 from taskmill._cli.demo.paint import Paint, is_wanted
 from taskmill._cli.demo.story import Story
+from taskmill._cli.demo.watch import served
 from taskmill._cli.parser import Parser
 from taskmill._cli.text import put
 
@@ -74,7 +75,8 @@ def run(arguments: Any) -> int:
 def _tell(file: Path) -> bool:
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     put(f"taskmill demo: {len(STEPS)} promises, each made and then checked", f"{versions}, {url_of(file)}")
-    with closing(tasks.mill):
+    with closing(tasks.mill), served() as where:
+        put(*where)
         is_kept = Story(STEPS, put, Paint(is_on=is_wanted(sys.stdout))).tell()
         failed = steering.find(tasks.mill.app, task=tasks.hopeless.name, limit=1)
     put(*_how_to_look(file, failed[0].job_id if failed else "ID"))
@@ -90,6 +92,7 @@ def _how_to_look(file: Path, job_id: str) -> list[str]:
         f"  taskmill jobs list --url {url}",
         f"  taskmill jobs show --url {url} \\",
         f"    {job_id}",
+        f"  taskmill dashboard --url {url}",
         f"  sqlite3 {shlex.quote(str(file))} \\",
         f"    '{query}'",
     ]

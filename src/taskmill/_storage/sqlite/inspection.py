@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.clock import Clock
 from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
 from taskmill._storage.sql import Queries
@@ -19,6 +21,11 @@ from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.opening import Connection
 
 SQL = Queries("taskmill._storage.sqlite", "inspection.sql")
+
+# How many jobs are read for one page of a search: some 10 ms.
+_READ = 20_000
+_BEYOND = (1 << 63) - 1
+_SPECIAL = re.compile(r"[!%_]")
 
 
 class SqliteInspection(Inspection):
@@ -56,6 +63,38 @@ class SqliteInspection(Inspection):
         }
         return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
 
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        wanted = {
+            "states": json.dumps(sorted(states)) if states else None,
+            "task": task,
+            "queue": queue,
+            "text": None if text is None else _pattern(text),
+            "json": None if text is None else _pattern(json.dumps(text)[1:-1]),
+            "after": _BEYOND if after is None else int(after),
+            "most": _READ,
+            "limit": limit,
+        }
+
+        def work(connection: Connection) -> Page:
+            read, last = connection.execute(SQL.read_for_search, wanted).fetchone()
+            rows = _named(connection).execute(SQL.search, {**wanted, "last": last}).fetchall()
+            if len(rows) == limit:
+                last = rows[-1]["id"]
+            elif read < _READ:
+                last = None
+            return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
+
+        return self._database.snapshot(work)
+
     def recent(self, limit: int) -> Sequence[Job]:
         wanted = {"limit": limit}
         # By the numbers of their rows: a damaged id is one that cannot be asked for.
@@ -71,6 +110,9 @@ class SqliteInspection(Inspection):
     def queues(self) -> Sequence[QueueCount]:
         rows = self._rows(SQL.queues, {"now": self._clock.wall()})
         return [queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def paused(self) -> Mapping[str, datetime]:
+        return {queue: to_datetime(since) for queue, since in self._rows(SQL.paused)}
 
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         wanted = {"queues": None if queues is None else json.dumps(sorted(queues)), "now": self._clock.wall()}
@@ -95,12 +137,23 @@ class SqliteInspection(Inspection):
 
     def _jobs(self, query: str, parameters: dict[str, Any], *, with_attempts: bool) -> list[Job]:
         def work(connection: Connection) -> list[Job]:
-            cursor = connection.cursor()
-            cursor.row_factory = sqlite3.Row
-            rows = cursor.execute(query, parameters).fetchall()
+            rows = _named(connection).execute(query, parameters).fetchall()
             return [job_of(row, self._attempts(connection, row) if with_attempts else ()) for row in rows]
 
         return self._database.snapshot(work)
 
     def _attempts(self, connection: Connection, row: sqlite3.Row) -> tuple[Attempt, ...]:
         return tuple(map(attempt_of, connection.execute(SQL.attempts, {"job": row["id"]})))
+
+
+def _named(connection: Connection) -> sqlite3.Cursor:
+    """A cursor whose rows are known by the names of their columns."""
+    cursor = connection.cursor()
+    cursor.row_factory = sqlite3.Row
+    return cursor
+
+
+def _pattern(text: str) -> str:
+    """For `like`, of whatever holds *text*."""
+    literal = _SPECIAL.sub(r"!\g<0>", text)
+    return f"%{literal}%"

@@ -4,7 +4,7 @@ select task, state, reason,
 from taskmill_job j where job_id = :job_id;
 
 -- name: job
--- Here, and in the next two: of columns that share a name, the first is read.
+-- Here, and where jobs are found below: of columns that share a name, the first is read.
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
@@ -19,6 +19,29 @@ select
 from taskmill_job j
 where (:states is null or state in (select value from json_each(:states)))
 and (:task is null or task = :task) and (:queue is null or queue = :queue)
+order by id desc limit :limit;
+
+-- name: read_for_search
+-- How many jobs a search reads, and the last of them.
+select count(*), min(id) from (
+    select id from taskmill_job where id < :after order by id desc limit :most
+);
+
+-- name: search
+select
+    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    j.*
+from taskmill_job j
+where id < :after and id >= :last
+and (:states is null or state in (select value from json_each(:states)))
+and (:task is null or task = :task) and (:queue is null or queue = :queue)
+and (
+    :text is null or job_id like :text escape '!' or task like :text escape '!' or queue like :text escape '!'
+    or key like :text escape '!' or tags like :json escape '!' or args like :json escape '!'
+    or result like :json escape '!' or error like :json escape '!'
+    or exists (select 1 from taskmill_payload where job = j.id and data like :json escape '!')
+)
 order by id desc limit :limit;
 
 -- name: steps
@@ -77,7 +100,11 @@ select 1 from name cross join taskmill_job j
 where j.state = 'queued' and j.waits_for is null and j.queue = name.queue and j.executor = 'alone'
 and j.run_at <= :now and (j.expires_at is null or j.expires_at > :now)
 and (:queues is null or j.queue in (select value from json_each(:queues)))
+and not exists (select 1 from taskmill_pause p where p.queue = name.queue)
 limit 1;
+
+-- name: paused
+select queue, since from taskmill_pause order by queue;
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,

@@ -160,6 +160,34 @@ class SqliteJobs(JobStore):
         self._wake.jobs_added()
         return len(ids)
 
+    def delete(self, job_ids: Sequence[str]) -> int:
+        ids = self._database.write(
+            lambda connection: [gone for job_id in job_ids for gone in _delete(connection, job_id)]
+        )
+        self._wake.jobs_ended(ids)
+        self._wake.jobs_added()
+        return len(ids)
+
+    def pause(self, queue: str) -> bool:
+        place = {"queue": queue, "now": self._clock.wall()}
+        return self._database.write(lambda connection: connection.execute(SQL.pause, place).rowcount > 0)
+
+    def resume(self, queue: str) -> bool:
+        place = {"queue": queue}
+        is_back = self._database.write(lambda connection: connection.execute(SQL.resume, place).rowcount > 0)
+        if is_back:
+            self._wake.jobs_added()
+        return is_back
+
+    def hasten(self, job_id: str) -> bool:
+        place = {"job_id": job_id, "now": self._clock.wall()}
+        has_moved = self._database.write(
+            lambda connection: connection.execute(SQL.hasten, place).rowcount > 0
+        )
+        if has_moved:
+            self._wake.jobs_added()
+        return has_moved
+
     def _claimed(self, session: int, claim: int) -> list[Claimed]:
         return self._database.read(lambda connection: claimed_under(connection, session, claim))
 
@@ -243,8 +271,28 @@ def _prune(connection: Connection, limit: int, now: int) -> list[str]:
     return list(pruned.values())
 
 
+def _delete(connection: Connection, job_id: str) -> list[str]:
+    found = connection.execute(SQL.find, {"job_id": job_id}).fetchone()
+    if found is None:
+        return []
+    ref, state, _, lock, pipeline, step = found
+    if state in {State.QUEUED, State.BLOCKED}:
+        return _delete_waiting(connection, [(ref, job_id, pipeline, step, lock)])
+    place = {"pipeline": pipeline, "step": step}
+    if state == State.RUNNING or connection.execute(SQL.is_needed, place).fetchone() is not None:
+        return []
+    delete(connection, [ref])
+    return [job_id]
+
+
 def _purge_waiting(connection: Connection, queue: str | None, limit: int) -> list[str]:
     rows = connection.execute(SQL.waiting, {"queue": queue, "limit": limit}).fetchall()
+    return _delete_waiting(connection, rows)
+
+
+def _delete_waiting(
+    connection: Connection, rows: Sequence[tuple[int, str, str | None, int, str | None]]
+) -> list[str]:
     gone = {ref: job_id for ref, job_id, *_ in rows}
     for _, _, pipeline, step, _ in rows:
         if pipeline is not None:

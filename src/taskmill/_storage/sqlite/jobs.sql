@@ -130,6 +130,7 @@ kind (queue, executor) as (
     from (
         select value from json_each(:queues) union all select queue from name where queue is not null
     ) q
+    where not exists (select 1 from taskmill_pause p where p.queue = q.value)
     union all
     select queue, (
         select min(executor) from taskmill_job j
@@ -283,6 +284,15 @@ with recursive following (id, step) as (
 update taskmill_job
 set state = 'blocked', ended_at = null, kept_for = null, error = null, reason = null, expires_at = null
 where id in (select id from following);
+
+-- name: pause
+insert into taskmill_pause (queue, since) values (:queue, :now) on conflict do nothing;
+
+-- name: resume
+delete from taskmill_pause where queue = :queue;
+
+-- name: hasten
+update taskmill_job set run_at = :now where job_id = :job_id and state = 'queued' and run_at > :now;
 
 -- name: lifetimes
 with recursive lifetime (kept_for) as (

@@ -15,6 +15,7 @@ from taskmill._storage.sqlite.limits import SqliteLimits
 from taskmill._storage.sqlite.opening import Durability
 from taskmill._storage.sqlite.schedules import SqliteSchedules
 from taskmill._storage.sqlite.sessions import SqliteSessions
+from taskmill._storage.sqlite.statistics import SqliteStatistics
 
 
 class SqliteStorage(Storage):
@@ -43,6 +44,7 @@ class SqliteStorage(Storage):
         self.jobs = SqliteJobs(self._database, self._clock, self.wake, self.sessions)
         self.schedules = SqliteSchedules(self._database, self._clock, self.wake)
         self.limits = SqliteLimits(self._database, self._clock, self.wake, self.sessions)
+        self.statistics = SqliteStatistics(self._database, self._clock)
         self.inspection = SqliteInspection(self._database, self._clock)
 
     @property

@@ -126,6 +126,22 @@ create table taskmill_lock (
 ) strict;
 create index taskmill_lock_session on taskmill_lock (session);
 
+-- Queues of which nothing is claimed.
+create table taskmill_pause (
+    queue text primary key,
+    since integer not null
+) strict, without rowid;
+
+-- How many attempts came to what in which minute; see _core/tally.py.
+create table taskmill_tally (
+    minute integer not null,
+    task text not null,
+    event text not null,
+    bucket integer not null,
+    number integer not null,
+    primary key (minute, task, event, bucket)
+) strict, without rowid;
+
 create table taskmill_schedule (
     name text primary key,
     task text not null,

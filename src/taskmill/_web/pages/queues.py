@@ -1,0 +1,65 @@
+"""Which queues there are, and how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+
+from taskmill._app import steering
+from taskmill._app.application import Application
+from taskmill._core.instant import to_datetime
+from taskmill._core.wording import counted
+from taskmill._web import audit
+from taskmill._web.pages.overview import oldest_by_queue
+from taskmill._web.visit import Visit
+
+
+def show(visit: Visit) -> Response:
+    """One line for each."""
+    survey = visit.reader.survey.get()
+    served = {
+        queue.queue: sum(serves.has_queue(queue.queue) for serves in survey.census.working)
+        for queue in survey.queues
+    }
+    return visit.page(
+        "queues.html",
+        now=to_datetime(visit.reader.storage.now()),
+        queues=survey.queues,
+        paused=visit.reader.inspection.paused(),
+        oldest=oldest_by_queue(survey.census),
+        served=served,
+    )
+
+
+def pause(visit: Visit) -> Response:
+    """Let nothing of one be claimed."""
+    return _turned(
+        visit, steering.pause, "pause", "Queue %s is paused: what runs goes on, and nothing more is begun."
+    )
+
+
+def resume(visit: Visit) -> Response:
+    """Let it go on."""
+    return _turned(visit, steering.resume, "resume", "Queue %s goes on.")
+
+
+def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, told: str) -> Response:
+    queue = visit.given("queue")
+    if queue is None:
+        return visit.back("Nothing was done: name a queue.", to="/queues")
+    done = turn(visit.app, queue)
+    audit.note(visit, deed, queue, done=done)
+    return visit.back(told % queue if done else "That was so already.", to="/queues")
+
+
+def purge(visit: Visit) -> Response:
+    """Delete what waits in one, or what has ended in it."""
+    queue, what = visit.given("queue"), visit.given("what")
+    if queue is None or what not in {"waiting", "ended"}:
+        return visit.back("Nothing was deleted: name a queue.", to="/queues")
+    if visit.given("sure") is None:
+        return visit.page("purge.html", queue=queue, what=what)
+    gone = steering.purge(visit.app, queue=queue, ended=what == "ended")
+    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0)
+    return visit.back(f"{counted(gone, 'job')} deleted.", to="/queues")

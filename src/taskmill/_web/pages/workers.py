@@ -1,0 +1,60 @@
+"""Who works: each process, whether it lives, and what each of its slots runs right now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from taskmill._core.census import Life, Presence
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import State
+from taskmill._storage.base import SessionState
+from taskmill._web.rows import Row, rows_of
+from taskmill._web.visit import Visit
+
+_MOST_RUNNING = 500
+
+
+class Line(NamedTuple):
+    """A session, and what it runs; `serves` is None where it takes no jobs."""
+
+    state: SessionState
+    life: Life
+    presence: Presence | None
+    rows: Sequence[Row]
+    parent_pid: int | None
+
+
+def show(visit: Visit) -> Response:
+    """One panel for each process that runs jobs, and a line for the others."""
+    inspection = visit.reader.inspection
+    presences = {presence.session: presence for presence in visit.reader.survey.get().census.sessions}
+    rows = rows_of(visit, inspection.find(states=[State.RUNNING], limit=_MOST_RUNNING))
+    sessions = inspection.sessions()
+    pids = {state.session: state.pid for state in sessions}
+    lines = [
+        Line(
+            state,
+            presences[state.session].life if state.session in presences else "alive",
+            presences.get(state.session),
+            sorted((row for row in rows if row.job.session == state.session), key=_began),
+            None if state.parent is None else pids.get(state.parent),
+        )
+        for state in sessions
+    ]
+    working = [line for line in lines if line.presence is not None and line.presence.serves is not None]
+    return visit.page(
+        "workers.html",
+        now=to_datetime(visit.reader.storage.now()),
+        working=working,
+        others=[line for line in lines if line not in working],
+        running=len(rows),
+        most=_MOST_RUNNING,
+    )
+
+
+def _began(row: Row) -> datetime:
+    return row.job.started_at or row.job.claimed_at or row.job.enqueued_at

@@ -1,0 +1,108 @@
+"""The dashboard alone, by a server of its own."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+import uvicorn
+
+from taskmill._app.application import Application
+from taskmill._app.visitor import Role
+from taskmill._web.access import Tokens
+from taskmill._web.guard import LOOPBACK, Guard
+from taskmill._web.site import Site
+from taskmill.errors import ConfigurationError
+
+_LONGEST_WAIT = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """Where to listen (port 0: any that is free), and who is let in.
+
+    Without *tokens*, one is made by chance, which lets its owner do what *role* says. *names*: what browsers may call
+    the site, beside its host.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    tokens: Mapping[Role, str] = field(default_factory=dict)
+    role: Role = "operate"
+    names: Collection[str] = ()
+
+
+class Server:
+    """Listens from the first moment on; `run` serves until it is told to stop."""
+
+    def __init__(self, app: Application, options: ServerOptions) -> None:
+        if not options.tokens and not is_loopback(options.host):
+            raise ConfigurationError(
+                f"others could reach {options.host}: set TASKMILL_DASHBOARD_TOKEN to a token of your own (such as of "
+                "openssl rand -hex 16), so that not everybody who finds it gets in"
+            )
+        tokens = options.tokens or {options.role: secrets.token_hex(16)}
+        self._socket = _listen(options.host, options.port)
+        self.port = int(self._socket.getsockname()[1])
+        self._host = options.host
+        self._token = None if options.tokens else next(iter(tokens.values()))
+        hosts = {*LOOPBACK, *options.names, *_names_of(options.host)}
+        auth = Tokens(tokens)
+        self._site = Site(app, auth)
+        config = uvicorn.Config(
+            Guard(self._site, auth=auth, hosts=hosts),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=_LONGEST_WAIT,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = uvicorn.Server(config)
+
+    @property
+    def url(self) -> str:
+        """Where to go with a browser; with the token, where that was made here."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        sign_in = f"/login?token={self._token}" if self._token else "/"
+        return f"http://{host}:{self.port}{sign_in}"
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM, or, in a thread, until `stop`."""
+        with closing(self._site.reader), closing(self._socket):
+            self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._server.should_exit = True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine reach it."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+    return listener
+
+
+def _names_of(host: str) -> Iterator[str]:
+    """What browsers call it; nobody calls it by an address that stands for all."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound to)
+        yield f"[{host}]" if ":" in host else host

@@ -1,0 +1,169 @@
+"""Arguments and results as a tree to look at: made of what is stored, and bounded: no class needs to be known."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from taskmill._core.wording import clean
+
+HIDDEN: Final = "••••••"
+
+_SECRET = re.compile(
+    r"passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|auth(orization)?$|credential"
+    r"|cookie|^pwd$|^pin$|session[_-]?id",
+    re.IGNORECASE,
+)
+_MOST_NODES = 500
+_LONGEST_TEXT = 2_000
+_DEEPEST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value: its *kind* for the colours, its *text*, and what it holds, by *key*."""
+
+    kind: str
+    text: str
+    key: str | None = None
+    children: Sequence[Node] = field(default=())
+
+
+def is_secret(name: object) -> bool:
+    """Whether what goes by that name is not to be shown."""
+    return isinstance(name, str) and _SECRET.search(name) is not None
+
+
+def shown_headers(headers: dict[str, str]) -> dict[str, str]:
+    """Headers, those hidden that are secrets by their names."""
+    return {name: HIDDEN if is_secret(name) else value for name, value in headers.items()}
+
+
+def tree(text: str) -> Node:
+    """The value that is stored as *text*."""
+    return _Builder().node(_parsed(text), None)
+
+
+def call(text: str, parameters: Sequence[str] = ()) -> list[Node]:
+    """The arguments of a stored call; *parameters* are the names of the positional ones, as far as they are known."""
+    builder = _Builder()
+    match _parsed(text):
+        case [list() as args, dict() as kwargs]:
+            names = [parameters[at] if at < len(parameters) else str(at) for at in range(len(args))]
+            given = [*zip(names, args, strict=True), *kwargs.items()]
+            return [builder.node(value, _cut(key)) for key, value in given]
+        case other:
+            return [builder.node(other if isinstance(other, str) else text, None)]
+
+
+def call_line(text: str, parameters: Sequence[str] = ()) -> str:
+    """The arguments of a stored call in a line, to recognise a job by."""
+    nodes = call(text, parameters)
+    return ", ".join(f"{node.key}={_line(node)}" if _is_named(node) else _line(node) for node in nodes)
+
+
+def _is_named(node: Node) -> bool:
+    return node.key is not None and not node.key.isdecimal()
+
+
+def _line(node: Node) -> str:
+    if not node.children:
+        return node.text
+    inner = ", ".join(
+        f"{child.key}: {_line(child)}" if node.kind == "object" else _line(child)
+        for child in node.children[:5]
+    )
+    more = ", …" if len(node.children) > 5 else ""  # noqa: PLR2004  (as above)
+    return f"{{{inner}{more}}}" if node.kind == "object" else f"[{inner}{more}]"
+
+
+class _Builder:
+    """Makes nodes, and no more than a page can bear."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_NODES
+
+    def node(self, value: Any, key: str | None, depth: int = 0) -> Node:
+        self._left -= 1
+        if is_secret(key):
+            return Node("hidden", HIDDEN, key)
+        if depth >= _DEEPEST:
+            return Node("more", "…", key)
+        match value:
+            case dict() if len(value) == 1 and next(iter(value)).startswith("!"):
+                [(tag, content)] = value.items()
+                return self._tagged(tag[1:], content, key, depth)
+            case dict():
+                return Node("object", counted_in(len(value)), key, self._children(value.items(), depth))
+            case list():
+                items = ((str(at), item) for at, item in enumerate(value))
+                return Node("array", counted_in(len(value)), key, self._children(items, depth))
+            case str():
+                return Node("string", _cut(json.dumps(value, ensure_ascii=False)), key)
+            case None | bool():
+                return Node("word", json.dumps(value), key)
+            case _:
+                return Node("number", _cut(str(value)), key)
+
+    def _tagged(self, tag: str, content: Any, key: str | None, depth: int) -> Node:
+        """A value that JSON has no words for, see the table in `_core/payload/tags.py`."""
+        match tag, content:
+            case "object", [str() as name, dict() as fields, *_]:
+                return Node(
+                    "object", clean(name.rpartition(":")[2]), key, self._children(fields.items(), depth)
+                )
+            case "object", [str() as name, member]:
+                return Node("tagged", _cut(f"{name.rpartition(':')[2]}.{member}"), key)
+            case "dict", list():
+                pairs = (
+                    (_cut(json.dumps(pair[:1])[1:-1]), pair[-1])
+                    for pair in content
+                    if isinstance(pair, list) and pair
+                )
+                return Node("object", counted_in(len(content)), key, self._children(pairs, depth))
+            case _, list() if tag in {"tuple", "set", "frozenset"}:
+                items = ((str(at), item) for at, item in enumerate(content))
+                return Node("array", f"{tag} {counted_in(len(content))}", key, self._children(items, depth))
+            case _:
+                told = content if isinstance(content, str) else json.dumps(content)
+                return Node("tagged", _cut(f"{tag} {told}"), key)
+
+    def _children(self, items: Any, depth: int) -> list[Node]:
+        return list(self._bounded(items, depth))
+
+    def _bounded(self, items: Any, depth: int) -> Iterator[Node]:
+        for key, value in items:
+            if self._left <= 0:
+                yield Node("more", "… and more", None)
+                return
+            yield self.node(value, _cut(key), depth + 1)
+
+
+def counted_in(number: int) -> str:
+    """How many there are inside."""
+    return "empty" if number == 0 else f"{number:,}"
+
+
+def _cut(text: str) -> str:
+    line = clean(text)
+    return (
+        line
+        if len(line) <= _LONGEST_TEXT
+        else f"{line[:_LONGEST_TEXT]}… ({len(line) - _LONGEST_TEXT:,} more)"
+    )
+
+
+def _parsed(text: str) -> Any:
+    """What the text says; of one that is damaged, the text."""
+    try:
+        return json.loads(text, parse_int=str_or_int)
+    except (ValueError, RecursionError):
+        return text
+
+
+def str_or_int(digits: str) -> Any:
+    """A number, as it is written: Python refuses to read the longest ones."""
+    return int(digits) if len(digits) < 50 else digits  # noqa: PLR2004  (far more than 64 bits)

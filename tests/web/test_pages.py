@@ -1,0 +1,223 @@
+"""What pages say and acts do, without a browser: what is rare, what is empty, what is large."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+
+from taskmill import Mill, State, Visitor, every
+from taskmill._app import steering
+from taskmill._web.site import PAGES
+from tests.conformance.builders import Worker, a_job, a_pipeline, failed, states_of
+from tests.web.browser import Answer, Browser
+
+LISTS = [path for path in PAGES if "{" not in path and path != "/enqueue"]
+
+
+def said(browser: Browser, answer: Answer) -> str:
+    """What the page says after an act."""
+    assert answer.status == 303
+    found = re.search(r'<p class="said" role="status">(.*?)</p>', browser.get(answer["location"]).body)
+    assert found is not None
+    return found[1]
+
+
+class TestEmpty:
+    @pytest.mark.parametrize("path", LISTS)
+    def test_a_store_without_jobs_has_pages(self, path: str, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([])
+
+        answer = browser.get(path)
+
+        assert answer.status == 200
+        assert 'class="empty"' in answer.body
+
+    @pytest.mark.parametrize("path", LISTS)
+    def test_a_store_that_is_not_there_is_not_made(self, path: str, browser: Browser, tmp_path: Path) -> None:
+        answer = browser.get(path)
+
+        assert answer.status == 503
+        assert "it is made when the first job is enqueued" in answer.body
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_store_that_is_made_later_is_seen(self, mill: Mill, browser: Browser) -> None:
+        assert browser.get("/jobs").status == 503
+        mill.app.storage.jobs.add([a_job("a")])
+
+        assert 'id="job-a"' in browser.get("/jobs").body
+
+    def test_a_job_that_is_gone_is_said_to_be(self, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([])
+
+        answer = browser.get("/jobs/nobody")
+
+        assert answer.status == 404
+        assert "There is no such job" in answer.body
+
+
+class TestTrouble:
+    def test_a_store_that_cannot_be_read_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "jobs.db").write_bytes(b"this is no database, and it is long enough to be looked at" * 99)
+        browser = Browser(Mill(f"sqlite:///{tmp_path / 'jobs.db'}").dashboard(auth=None))
+
+        answer = browser.get("/")
+
+        assert answer.status == 503
+        assert "is not a SQLite database" in answer.body or "no SQLite" in answer.body
+
+    def test_after_trouble_it_goes_on(self, mill: Mill, browser: Browser, tmp_path: Path) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+        assert browser.get("/jobs").status == 200
+        mill.close()
+        for path in tmp_path.glob("jobs.db*"):
+            if path.is_file():
+                path.rename(path.with_name(f"away-{path.name}"))
+
+        assert browser.get("/jobs").status in {200, 503}
+        for path in tmp_path.glob("away-*"):
+            path.rename(path.with_name(path.name.removeprefix("away-")))
+        answers = [browser.get("/jobs").status for _ in range(2)]
+
+        assert answers[-1] == 200
+
+
+class TestActs:
+    def test_what_cannot_be_done_is_said(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        worker = Worker(storage)
+        storage.jobs.add([a_job("running", priority=9), *a_pipeline("first", "second")])
+        worker.claim_one()
+
+        answers = {
+            act: said(browser, browser.post(f"/jobs/{act}"))
+            for act in (
+                "running/retry",
+                "running/delete",
+                "running/hasten",
+                "second/clone",
+                "gone/cancel",
+                "gone/clone",
+            )
+        }
+
+        assert answers == {
+            "running/retry": "It could not be queued again: it has not failed, or a step before it has.",
+            "running/delete": "It cannot be deleted: it runs, or a later step of its pipeline needs its result.",
+            "running/hasten": "It is due already, or does not wait any more.",
+            "second/clone": "It cannot be: it is gone, or it needs the result of the step before it.",
+            "gone/cancel": "It is gone.",
+            "gone/clone": "It cannot be: it is gone, or it needs the result of the step before it.",
+        }
+
+    def test_a_running_job_is_asked_to_stop(self, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+        Worker(mill.app.storage).claim_one()
+
+        assert (
+            said(browser, browser.post("/jobs/a/cancel")) == "It was asked to stop, and will not be retried."
+        )
+        assert "It was asked to stop." in browser.get("/jobs/a").body
+
+    def test_many_at_once_say_how_many_had_moved_on(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a"), a_job("b"), a_job("c")])
+        worker = Worker(storage)
+        worker.settle(worker.claim_one(), failed())
+
+        answer = browser.post("/jobs/act", {"deed": "retry", "id": ["a", "b", "nobody"]})
+
+        assert said(browser, answer) == "1 job queued again. 2 could not be: they had moved on."
+        assert states_of(storage)["a"] == State.QUEUED
+
+    @pytest.mark.parametrize(
+        "form", [{}, {"deed": "retry"}, {"deed": "explode", "id": "a"}, {"deed": "retry", "which": "kind"}]
+    )
+    def test_nothing_is_done_to_nobody(self, form: dict[str, str], mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+
+        assert said(browser, browser.post("/jobs/ask", form)) == "Tick some jobs first."
+
+    def test_each_act_is_in_the_log_with_who_did_it(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "taskmill.dashboard")
+        mill.app.storage.jobs.add([a_job("a")])
+        browser = Browser(mill.dashboard(auth=lambda request: Visitor("ann\n", "operate")))
+
+        browser.post("/jobs/a/cancel")
+        browser.post("/jobs/a/cancel")
+        browser.post("/queues/pause", {"queue": "x\x1b[0m"})
+
+        assert [record.getMessage() for record in caplog.records] == [
+            r"ann\n: cancel a",
+            r"ann\n: cancel a (nothing was done)",
+            r"ann\n: pause x\x1b[0m",
+        ]
+
+    def test_a_schedule_runs_beside_its_slots(self, mill: Mill, browser: Browser) -> None:
+        @mill.periodic(every(hours=1), name="tidy", queue="q", priority=3)
+        def tidy() -> None: ...
+
+        mill.app.storage.schedules.register(name="tidy", task="tidy", spec=every(hours=1).spec)
+
+        location = browser.post("/schedules/run", {"name": "tidy"})["location"]
+
+        [job] = steering.find(mill.app)
+        assert location == f"/jobs/{job.job_id}"
+        assert (job.task, job.queue, job.priority) == ("tidy", "q", 3)
+        [state] = mill.app.storage.schedules.list()
+        assert state.fired == 0
+
+    def test_without_the_application_a_schedule_runs_as_it_did_before(
+        self, mill: Mill, browser: Browser
+    ) -> None:
+        store = mill.app.storage.schedules
+        state = store.register(name="tidy", task="tidy", spec="every 3600")
+        assert said(browser, browser.post("/schedules/run", {"name": "tidy"})).startswith(
+            "It could not be run"
+        )
+        store.fire(
+            "tidy",
+            after=state.last_slot,
+            slot=state.last_slot + 1,
+            fire=a_job("old", task="tidy", queue="q"),
+            skipped=0,
+        )
+
+        browser.post("/schedules/run", {"name": "tidy"})
+
+        assert [(job.task, job.queue) for job in steering.find(mill.app)] == [("tidy", "q")] * 2
+
+
+class TestMounted:
+    def test_an_application_has_it_below_a_path(self, mill: Mill) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+        app = Starlette()
+        app.mount("/ops/jobs", mill.dashboard(auth=None))
+        browser = Browser(app)
+
+        assert browser.get("/ops/jobs/").status == 200
+        assert 'href="/ops/jobs/jobs/a"' in browser.get("/ops/jobs/jobs").body
+        browser.cookies["taskmill-csrf"] = "f" * 32
+        assert browser.post("/ops/jobs/jobs/a/cancel")["location"] == "/ops/jobs/jobs/a"
+        assert browser.get("/nowhere").status == 404
+
+    def test_the_store_of_this_process_is_the_one_that_is_shown(self) -> None:
+        mill = Mill("memory://")
+        mill.task(name="add")(lambda a, b: a + b).enqueue(2, 3)
+
+        assert "add" in Browser(mill.dashboard(auth=None)).get("/jobs").body
+
+
+class TestLive:
+    def test_the_first_event_comes_at_once(self, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+
+        answer = browser.get("/live")
+
+        assert answer["content-type"].startswith("text/event-stream")
+        assert answer.body.startswith("event: changed\ndata: ")
