@@ -169,6 +169,8 @@ def apt_get(package: str) -> bool:
     command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
     run(*command, "update")
     return not run(*command, "install", "--yes", "--no-install-recommends", package).returncode
+
+
 def wants_browser(arguments: list[str]) -> bool:
     """Whether the tests of the dashboard in a browser are among those that are asked for."""
     places = [word for word in arguments if word.startswith("tests")]

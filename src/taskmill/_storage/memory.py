@@ -14,7 +14,6 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import count, islice
 from pathlib import Path
-from string import ascii_lowercase, ascii_uppercase
 from threading import RLock
 from typing import NamedTuple
 
@@ -58,11 +57,12 @@ from taskmill._storage.base import (
     Violation,
 )
 from taskmill._storage.clock import Clock, SystemClock
+from taskmill._storage.matching import holds
+from taskmill._storage.rows import error_text
 from taskmill._storage.wake import Wake
 from taskmill.errors import BackupFailed
 
 _WAITING = (State.BLOCKED, State.QUEUED)
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class MemoryStorage(Storage):
@@ -1152,14 +1152,11 @@ def _broken(tables: _Tables) -> dict[str, list[str]]:
 
 def _has_text(row: _Row, text: str) -> bool:
     call = row.call
-    as_it_is = (call.job_id, call.task, call.queue, call.key)
-    as_json = (call.tags, call.args, row.result, None if row.error is None else json.dumps(row.error))
-    written = json.dumps(text)[1:-1]
-    return any(_holds(place, text) for place in as_it_is) or any(_holds(place, written) for place in as_json)
-
-
-def _holds(place: str | None, text: str) -> bool:
-    return place is not None and text.translate(_LOWER) in place.translate(_LOWER)
+    return holds(
+        text,
+        as_it_is=(call.job_id, call.task, call.queue, call.key),
+        as_json=(call.tags, call.args, row.result, error_text(row.error)),
+    )
 
 
 def _moments(row: _Row) -> Iterator[int]:

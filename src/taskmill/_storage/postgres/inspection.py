@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from psycopg.rows import dict_row
 
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.schema import Connection
 from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
 from taskmill._storage.sql import Queries
 
+T = TypeVar("T")
+
 SQL = Queries("taskmill._storage.postgres", "inspection.sql")
+
+# How many jobs are read for one page of a search: some 50 ms.
+_READ = 20_000
+_BEYOND = (1 << 63) - 1
 
 
 class PostgresInspection(Inspection):
@@ -50,12 +58,48 @@ class PostgresInspection(Inspection):
         }
         return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
 
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        wanted = {
+            "states": sorted(states) if states else None,
+            "task": task,
+            "queue": queue,
+            # No text of PostgreSQL has a NUL in it; JSON writes it in other characters.
+            "text": None if text is None or "\0" in text else text,
+            "json": None if text is None else json.dumps(text)[1:-1],
+            "after": _BEYOND if after is None else int(after),
+            "most": _READ,
+            "limit": limit,
+        }
+
+        def work(connection: Connection) -> Page:
+            read, last = connection.execute(SQL.read_for_search.encode(), wanted).fetchall()[0]
+            rows = _named(connection, SQL.search, {**wanted, "last": last})
+            if len(rows) == limit:
+                last = rows[-1]["id"]
+            elif int(str(read)) < _READ:
+                last = None
+            return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
+
+        return self._at_once(work)
+
     def recent(self, limit: int) -> Sequence[Job]:
         return self._jobs(SQL.recent, {"limit": limit}, with_attempts=True)
 
     def queues(self) -> Sequence[QueueCount]:
         rows = self._database.rows(SQL.queues, (self._database.wall,))
         return [queue_count(name, group) for name, group in groupby(rows, key=lambda row: str(row[0]))]
+
+    def paused(self) -> Mapping[str, datetime]:
+        return {queue: to_datetime(since) for queue, since in self._database.rows(SQL.paused)}
 
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         wanted = {"queues": None if queues is None else list(queues), "wall": self._database.wall}
@@ -77,7 +121,7 @@ class PostgresInspection(Inspection):
 
     def _jobs(self, query: str, parameters: dict[str, Any], *, with_attempts: bool) -> list[Job]:
         def work(connection: Connection) -> list[Job]:
-            rows = connection.cursor(row_factory=dict_row).execute(query.encode(), parameters).fetchall()
+            rows = _named(connection, query, parameters)
             attempts: dict[int, list[tuple[Any, ...]]] = {}
             if with_attempts:
                 numbers = [row["id"] for row in rows]
@@ -85,11 +129,19 @@ class PostgresInspection(Inspection):
                     attempts.setdefault(int(str(job)), []).append(tuple(attempt))
             return [job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows]
 
-        return self._database.run(lambda connection: _at_once(connection, work))
+        return self._at_once(work)
+
+    def _at_once(self, work: Callable[[Connection], T]) -> T:
+        """Run *work*, all of whose statements see the same moment."""
+
+        def snapshot(connection: Connection) -> T:
+            with connection.transaction():
+                connection.execute("set transaction isolation level repeatable read, read only")
+                return work(connection)
+
+        return self._database.run(snapshot)
 
 
-def _at_once(connection: Connection, work: Any) -> list[Job]:
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
-        found: list[Job] = work(connection)
-        return found
+def _named(connection: Connection, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows, whose columns are known by their names."""
+    return connection.cursor(row_factory=dict_row).execute(query.encode(), parameters).fetchall()

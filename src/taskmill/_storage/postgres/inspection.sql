@@ -11,6 +11,27 @@ where (%(states)s::text[] is null or j.state = any(%(states)s))
 and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
 order by j.id desc limit %(limit)s;
 
+-- name: read_for_search
+-- How many jobs a search reads, and the last of them.
+select count(*), min(id) from (
+    select id from taskmill.job where id < %(after)s order by id desc limit %(most)s
+) s;
+
+-- name: search
+-- In the collation "C", only A to Z have a case.
+select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+where j.id < %(after)s and j.id >= %(last)s
+and (%(states)s::text[] is null or j.state = any(%(states)s))
+and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
+and (%(json)s::text is null or exists (
+    select 1 from (values (j.job_id), (j.task), (l.queue), (j.key)) as_it_is (said)
+    where position(lower(%(text)s::text collate "C") in lower(said collate "C")) > 0
+    union all
+    select 1 from (values (j.tags), (j.args), (j.result), (j.error)) as_json (said)
+    where position(lower(%(json)s::text collate "C") in lower(said collate "C")) > 0
+))
+order by j.id desc limit %(limit)s;
+
 -- name: steps
 select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.pipeline = %(pipeline)s
@@ -55,7 +76,11 @@ select exists (
     cross join taskmill.clock(%(wall)s) c (now)
     where l.executor = 'alone' and w.run_at <= c.now and (j.expires_at is null or j.expires_at > c.now)
     and (%(queues)s::text[] is null or l.queue = any(%(queues)s))
+    and not exists (select 1 from taskmill.pause p where p.queue = l.queue)
 );
+
+-- name: paused
+select queue, since from taskmill.pause order by queue;
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,

@@ -127,11 +127,7 @@ class PostgresJobs(JobStore):
         return [(job_id, fence) for job_id, fence in self._database.rows(SQL.unwanted, (session,))]
 
     def retry(self, job_id: str) -> bool:
-        [has_queued] = self._database.row(SQL.retry, (job_id, self._database.wall))
-        if has_queued:
-            self._version.changed()
-            self._wake.jobs_added()
-        return bool(has_queued)
+        return self._freed(self._database.row(SQL.retry, (job_id, self._database.wall)))
 
     def prune(self, *, limit: int) -> int:
         [job_ids] = self._database.row(SQL.prune, (limit, self._database.wall))
@@ -142,6 +138,32 @@ class PostgresJobs(JobStore):
         if job_ids:
             self._wake.jobs_added()
         return self._gone(job_ids)
+
+    def delete(self, job_ids: Sequence[str]) -> int:
+        [gone] = self._database.row(SQL.delete, (list(job_ids),))
+        if gone:
+            self._wake.jobs_added()
+        return self._gone(gone)
+
+    def pause(self, queue: str) -> bool:
+        [is_new] = self._database.row(SQL.pause, (queue, self._database.wall))
+        if is_new:
+            self._version.changed()
+        return bool(is_new)
+
+    def resume(self, queue: str) -> bool:
+        return self._freed(self._database.row(SQL.resume, (queue,)))
+
+    def hasten(self, job_id: str) -> bool:
+        return self._freed(self._database.row(SQL.hasten, (job_id, self._database.wall)))
+
+    def _freed(self, row: tuple[Any, ...]) -> bool:
+        """Whether jobs became claimable, which this process hears of here; the others were notified."""
+        [is_done] = row
+        if is_done:
+            self._version.changed()
+            self._wake.jobs_added()
+        return bool(is_done)
 
     def _gone(self, job_ids: Sequence[str]) -> int:
         if job_ids:

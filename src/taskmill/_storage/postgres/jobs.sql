@@ -21,3 +21,15 @@ select taskmill.prune(%s, %s);
 
 -- name: purge
 select taskmill.purge(%s, %s, %s);
+
+-- name: delete
+select taskmill.delete(%s);
+
+-- name: pause
+select taskmill.pause(%s, %s);
+
+-- name: resume
+select taskmill.resume(%s);
+
+-- name: hasten
+select taskmill.hasten(%s, %s);

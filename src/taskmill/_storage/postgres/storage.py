@@ -12,6 +12,7 @@ from taskmill._storage.postgres.jobs import PostgresJobs
 from taskmill._storage.postgres.limits import PostgresLimits
 from taskmill._storage.postgres.schedules import PostgresSchedules
 from taskmill._storage.postgres.sessions import PostgresSessions
+from taskmill._storage.postgres.statistics import PostgresStatistics
 from taskmill._storage.postgres.version import Version
 
 
@@ -28,6 +29,7 @@ class PostgresStorage(Storage):
         self.jobs = PostgresJobs(self._database, self._doorbell, self._version, self.sessions)
         self.schedules = PostgresSchedules(self._database, self._doorbell, self._version)
         self.limits = PostgresLimits(self._database, self._doorbell, self._version, self.sessions)
+        self.statistics = PostgresStatistics(self._database, self._version)
         self.inspection = PostgresInspection(self._database)
 
     @property

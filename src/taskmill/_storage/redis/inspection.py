@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._storage.base import Inspection, Outcome, QueueCount, SessionState
+from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
+from taskmill._storage.matching import holds
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.rows import STATES, Record, ending_of, job_of, records_of
 from taskmill._storage.redis.sessions import Session
+from taskmill._storage.rows import error_text
 
 _PAGE, _ALL = 500, 1_000_000_000
+# How many jobs are read for one page of a search: some 200 ms, in pages of a few.
+_READ = 20_000
 # The states by which jobs are found without reading the others.
 _INDEXED = {State.BLOCKED, State.FAILED, State.CANCELLED}
 
@@ -48,28 +53,50 @@ class RedisInspection(Inspection):
         limit: int = 100,
     ) -> Sequence[Job]:
         most = limit if task is None and queue is None else _ALL
+        candidates = (
+            self._candidates(states, most)
+            if pipeline is None
+            else records_of(self._caller.look("steps", pipeline))
+        )
         found = (
             job_of(record, with_attempts=False)
-            for record in self._candidates(states, pipeline, most)
-            if (not states or record.state in states)
-            and task in (None, record.call.task)
-            and queue in (None, record.call.queue)
+            for record in candidates
+            if _is_asked_for(record, states, task, queue)
         )
         return list(islice(found, limit))
 
-    def _candidates(self, states: Collection[State], pipeline: str | None, most: int) -> Iterator[Record]:
-        if pipeline is not None:
-            return records_of(self._caller.look("steps", pipeline))
+    def search(
+        self,
+        *,
+        states: Collection[State] = (),
+        task: str | None = None,
+        queue: str | None = None,
+        text: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        found: list[Job] = []
+        for count, record in enumerate(self._candidates(states, _ALL, after), 1):
+            if _is_asked_for(record, states, task, queue) and (text is None or _has_text(record, text)):
+                found.append(job_of(record, with_attempts=False))
+            if len(found) == limit or count == _READ:
+                return Page(found, str(record.ref))
+        return Page(found, None)
+
+    def _candidates(self, states: Collection[State], most: int, after: str | None = None) -> Iterator[Record]:
+        """Newest first, from behind *after* on, the jobs of these states and perhaps others."""
         wanted = set(states)
         if wanted == {State.RUNNING}:
-            return records_of(self._caller.look("running", most))
-        if len(wanted) == 1 and wanted <= _INDEXED:
-            return self.pages(f"state:{STATES.index(wanted.pop())}")
-        return self.pages("ids")
+            running = records_of(self._caller.look("running", most))
+            return (record for record in running if after is None or record.ref < int(after))
+        source = f"state:{STATES.index(wanted.pop())}" if len(wanted) == 1 and wanted <= _INDEXED else "ids"
+        return self.pages(source, after)
 
-    def pages(self, source: str = "ids", *, peeks: bool = False) -> Iterator[Record]:
+    def pages(
+        self, source: str = "ids", after: str | None = None, *, peeks: bool = False
+    ) -> Iterator[Record]:
         """All jobs of an index, newest first; what comes in or goes meanwhile may be missing."""
-        first = "+inf"
+        first = "+inf" if after is None else f"({after}"
         while first:
             following, *reply = self._caller.look("page", source, first, _PAGE, peeks=peeks)
             yield from records_of(reply)
@@ -92,6 +119,11 @@ class RedisInspection(Inspection):
                 due_now[queue] = due
         return [QueueCount(queue, found[queue], due_now.get(queue, 0)) for queue in sorted(found)]
 
+    def paused(self) -> Mapping[str, datetime]:
+        told = self._caller.link.ask("HGETALL", self._caller.link.key("paused"))
+        queues = zip(told[::2], told[1::2], strict=True)
+        return {queue.decode(): to_datetime(int(since)) for queue, since in sorted(queues)}
+
     def has_suspects(self, queues: Collection[str] | None) -> bool:
         return bool(self._caller.look("suspects", json.dumps(None if queues is None else list(queues))))
 
@@ -111,3 +143,20 @@ class RedisInspection(Inspection):
                 )
             )
         return sorted(found, key=lambda state: state.session)
+
+
+def _is_asked_for(record: Record, states: Collection[State], task: str | None, queue: str | None) -> bool:
+    call = record.call
+    return (
+        (not states or record.state in states) and task in (None, call.task) and queue in (None, call.queue)
+    )
+
+
+def _has_text(record: Record, text: str) -> bool:
+    call = record.call
+    _, result, error = ending_of(record.state, record.outcome)
+    return holds(
+        text,
+        as_it_is=(call.job_id, call.task, call.queue, call.key),
+        as_json=(call.tags, call.args, result, error_text(error)),
+    )

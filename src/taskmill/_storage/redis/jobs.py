@@ -88,6 +88,18 @@ class RedisJobs(JobStore):
     def purge(self, *, queue: str | None, ended: bool, limit: int) -> int:
         return int(self._caller.change("purge", _text(queue), "ended" if ended else "waiting", limit))
 
+    def delete(self, job_ids: Sequence[str]) -> int:
+        return int(self._caller.change("delete", _text(list(job_ids)), once=True))
+
+    def pause(self, queue: str) -> bool:
+        return bool(self._caller.change("pause", queue, once=True))
+
+    def resume(self, queue: str) -> bool:
+        return bool(self._caller.change("resume", queue, once=True))
+
+    def hasten(self, job_id: str) -> bool:
+        return bool(self._caller.change("hasten", job_id, once=True))
+
 
 # --- how it is told to the scripts
 

@@ -14,6 +14,7 @@ from taskmill._storage.redis.link import Link
 from taskmill._storage.redis.moment import Moment
 from taskmill._storage.redis.schedules import RedisSchedules
 from taskmill._storage.redis.sessions import RedisSessions
+from taskmill._storage.redis.statistics import RedisStatistics
 
 
 class RedisStorage(Storage):
@@ -30,6 +31,7 @@ class RedisStorage(Storage):
         self.jobs = RedisJobs(self._caller, self.sessions)
         self.schedules = RedisSchedules(self._caller)
         self.limits = RedisLimits(self._caller, self.sessions)
+        self.statistics = RedisStatistics(self._caller, self.now)
         self.inspection: RedisInspection = RedisInspection(self._caller)
 
     @property

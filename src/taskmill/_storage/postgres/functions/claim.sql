@@ -13,6 +13,7 @@ returns table (lane integer, serves text, priority smallint, run_at bigint) lang
         select q.run_at from taskmill.waiting q where q.lane = l.id order by q.run_at, q.job limit 1
     ) f
     where (_queues is null or l.queue = any(_queues))
+    and not exists (select 1 from taskmill.pause p where p.queue = l.queue)
     and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows))
 $$;
 

@@ -128,37 +128,63 @@ $$;
 
 create or replace function taskmill.purge(_queue text, _ended boolean, _limit integer) returns text[]
 language plpgsql as $$
-declare
-    gone bigint[];
-    names text[];
-    news taskmill.news := taskmill.no_news();
-    locks text[] := '{}';
-    awaited text;
 begin
     perform taskmill.alone();
     if _ended then
-        gone := array(
+        return taskmill.delete_ended(array(
             select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
             where j.ended_at is not null and (_queue is null or l.queue = _queue)
             and not taskmill.is_needed(j.pipeline, j.step) order by j.id limit _limit
-        );
-    else
-        gone := array(
-            select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
-            where j.state in ('queued', 'blocked') and (_queue is null or l.queue = _queue)
-            order by j.id limit _limit
-        );
-        gone := array(select ref from unnest(gone) ref where taskmill.seize(ref, false));
+        ));
     end if;
-    if not _ended then
-        -- With the blocked steps behind them.
-        gone := gone || array(
-            select later.id from taskmill.job j
-            join taskmill.job later on later.pipeline = j.pipeline and later.step > j.step
-            where j.id = any(gone) and later.state = 'blocked'
-        );
-        locks := array(select distinct lock from taskmill.job where id = any(gone) and lock is not null);
-    end if;
+    return taskmill.delete_waiting(array(
+        select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
+        where j.state in ('queued', 'blocked') and (_queue is null or l.queue = _queue)
+        order by j.id limit _limit
+    ));
+end $$;
+
+create or replace function taskmill.delete(_job_ids text[]) returns text[] language plpgsql as $$
+declare
+    wanted text;
+    gone text[] := '{}';
+begin
+    perform taskmill.alone();
+    foreach wanted in array _job_ids loop
+        gone := gone || taskmill.delete_waiting(array(
+            select id from taskmill.job where job_id = wanted and state in ('queued', 'blocked')
+        )) || taskmill.delete_ended(array(
+            select id from taskmill.job
+            where job_id = wanted and ended_at is not null and not taskmill.is_needed(pipeline, step)
+        ));
+    end loop;
+    return gone;
+end $$;
+
+create or replace function taskmill.delete_ended(_refs bigint[]) returns text[] language plpgsql as $$
+declare
+    names text[] := array(select job_id from taskmill.job where id = any(_refs));
+begin
+    perform taskmill.delete_jobs(_refs);
+    perform taskmill.tell(row('{}', names, '{}', false, true)::taskmill.news);
+    return names;
+end $$;
+
+-- With the blocked steps behind them; what somebody is about to claim stays. The caller is alone.
+create or replace function taskmill.delete_waiting(_refs bigint[]) returns text[] language plpgsql as $$
+declare
+    gone bigint[] := array(select ref from unnest(_refs) ref where taskmill.seize(ref, false));
+    names text[];
+    locks text[];
+    awaited text;
+    news taskmill.news := taskmill.no_news();
+begin
+    gone := gone || array(
+        select later.id from taskmill.job j
+        join taskmill.job later on later.pipeline = j.pipeline and later.step > j.step
+        where j.id = any(gone) and later.state = 'blocked'
+    );
+    locks := array(select distinct lock from taskmill.job where id = any(gone) and lock is not null);
     names := array(select job_id from taskmill.job where id = any(gone));
     perform taskmill.delete_jobs(gone);
     foreach awaited in array locks loop
@@ -167,4 +193,36 @@ begin
     news.ended := names;
     perform taskmill.tell(news);
     return names;
+end $$;
+
+create or replace function taskmill.pause(_queue text, _wall bigint) returns boolean language plpgsql as $$
+begin
+    insert into taskmill.pause (queue, since) values (_queue, taskmill.clock(_wall)) on conflict do nothing;
+    return found;
+end $$;
+
+create or replace function taskmill.resume(_queue text) returns boolean language plpgsql as $$
+begin
+    delete from taskmill.pause where queue = _queue;
+    if found then
+        perform taskmill.ring();
+        return true;
+    end if;
+    return false;
+end $$;
+
+create or replace function taskmill.hasten(_job_id text, _wall bigint) returns boolean language plpgsql as $$
+declare
+    ref bigint;
+    _now bigint := taskmill.clock(_wall);
+begin
+    perform taskmill.alone();
+    select id into ref from taskmill.job where job_id = _job_id and state = 'queued' and run_at > _now;
+    if not found or not taskmill.seize(ref, false) then
+        return false;
+    end if;
+    update taskmill.job set run_at = _now where id = ref;
+    perform taskmill.line_up(array[ref]);
+    perform taskmill.ring();
+    return true;
 end $$;

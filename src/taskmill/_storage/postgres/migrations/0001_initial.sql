@@ -145,6 +145,22 @@ create table taskmill.lock (
 );
 create index lock_session on taskmill.lock (session);
 
+-- Queues of which nothing is claimed.
+create table taskmill.pause (
+    queue text collate "C" primary key,
+    since bigint not null
+);
+
+-- How many attempts came to what in which minute; see _core/tally.py.
+create table taskmill.tally (
+    minute bigint not null,
+    task text collate "C" not null,
+    event text collate "C" not null,
+    bucket smallint not null,
+    number bigint not null,
+    primary key (minute, task, event, bucket)
+);
+
 create table taskmill.schedule (
     name text collate "C" primary key,
     task text not null,

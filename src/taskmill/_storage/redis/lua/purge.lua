@@ -47,17 +47,6 @@ end
 if ARGV[3] == 'ended' then
   delete_all(ended_rows())
 else
-  local found = waiting_rows()
-  for i = 1, #found do
-    for _, step in ipairs(later_steps(found[i])) do
-      if step[STATE] == BLOCKED then
-        found[#found + 1] = step
-      end
-    end
-  end
-  delete_all(found)
-  for _, row in ipairs(found) do
-    let_next_through(row)
-  end
+  delete_waiting(waiting_rows())
 end
 return finish(tostring(#ended))

@@ -1,8 +1,8 @@
 -- suspects: whether one can be claimed.
--- needs: clock columns row
+-- needs: clock columns row pause
 -- flags: no-writes
 
-local queues, asked = cjson.decode(ARGV[2]), {}
+local queues, asked, paused = cjson.decode(ARGV[2]), {}, paused_queues()
 if queues ~= cjson.null then
   for _, name in ipairs(queues) do
     asked[name] = true
@@ -10,7 +10,7 @@ if queues ~= cjson.null then
 end
 for _, name in ipairs(call('SMEMBERS', BASE .. 'lanes')) do
   local queue = string.match(name, '^alone %-?%d+ (.*)$')
-  if queue and (queues == cjson.null or asked[queue]) then
+  if queue and (queues == cjson.null or asked[queue]) and not paused[queue] then
     local due = call('ZRANGEBYSCORE', BASE .. 'lane:' .. name, '-inf', string.format('%d', NOW))
     for _, ref in ipairs(due) do
       local expires_at = row_of(ref)[EXPIRES_AT]

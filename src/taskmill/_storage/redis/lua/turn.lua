@@ -1,5 +1,5 @@
 -- turn: record what ended and claim what comes next.
--- needs: clock columns row ring news line change pipeline lock settle session
+-- needs: clock columns row ring news line change pipeline lock settle session pause
 -- flags: allow-oom
 
 local session, number = ARGV[2], tonumber(ARGV[4])
@@ -90,7 +90,7 @@ end
 
 -- *wish*: wants by executor, queues or null; knows is read only where something was handed on.
 local function served_lanes(wish)
-  local queues, known, found = nil, nil, {}
+  local queues, known, found, paused = nil, nil, {}, paused_queues()
   if wish.queues ~= cjson.null then
     queues = {}
     for _, name in ipairs(wish.queues) do
@@ -101,7 +101,8 @@ local function served_lanes(wish)
     local executor, priority, rest = string.match(name, '^(%a+) (%-?%d+) (.*)$')
     local is_served = (wish.wants[executor] or 0) > 0
     local its_queue, task = string.match(rest, '^(.*)%z(.*)$')
-    is_served = is_served and (not queues or queues[its_queue or rest])
+    its_queue = its_queue or rest
+    is_served = is_served and (not queues or queues[its_queue]) and not paused[its_queue]
     if is_served and task then
       if not known then
         known = {}

@@ -1,4 +1,4 @@
--- What prune and purge share: ended jobs are found by queue, those first whose time is over first.
+-- What prune, purge and delete share: ended jobs are found by queue, those first whose time is over first.
 
 local function known_queues()
   local known, found = {}, {}
@@ -37,5 +37,20 @@ local function delete_all(found)
       ended[#ended + 1] = id_of(row)
       delete(row)
     end
+  end
+end
+
+-- With the blocked steps behind them.
+local function delete_waiting(found)
+  for i = 1, #found do
+    for _, step in ipairs(later_steps(found[i])) do
+      if step[STATE] == BLOCKED then
+        found[#found + 1] = step
+      end
+    end
+  end
+  delete_all(found)
+  for _, row in ipairs(found) do
+    let_next_through(row)
   end
 end

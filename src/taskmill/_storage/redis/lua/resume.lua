@@ -1,0 +1,7 @@
+-- resume: take a pause back.
+-- needs: clock columns row ring news
+-- flags: allow-oom
+
+has_changed = call('HDEL', BASE .. 'paused', ARGV[2]) == 1
+has_freed = has_changed
+return finish(tostring(has_changed))
