@@ -20,21 +20,6 @@ from tests import servers
 
 settings.register_profile("long", max_examples=3_000, stateful_step_count=80, deadline=None, print_blob=True)
 
-# By deleting: of few rows it is ten times as fast as truncating, which makes new files.
-EMPTY = """
-do $$
-declare
-    name text;
-begin
-    foreach name in array array['session', 'lane', 'job', 'attempt', 'lock', 'schedule', 'listener'] loop
-        execute format('delete from taskmill.%I', name);
-    end loop;
-    for name in select sequencename from pg_sequences where schemaname = 'taskmill' loop
-        execute format('alter sequence taskmill.%I restart', name);
-    end loop;
-end $$
-"""
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -64,10 +49,8 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture
 def empty_postgres(postgres_url: str) -> str:
-    """That database, with nothing stored in it: emptied, because to make it anew takes longer."""
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        if connection.execute("select to_regclass('taskmill.meta')").fetchone() != (None,):
-            connection.execute(EMPTY)
+    """That database, with nothing stored in it."""
+    servers.empty(postgres_url)
     return postgres_url
 
 

@@ -27,7 +27,7 @@ APP = """
 import os, signal, sys, time
 from taskmill import Context, Mill, every
 
-mill = Mill(os.environ.get("STORE", "sqlite:///jobs.db"), lease=float(os.environ.get("LEASE", "30")))
+mill = Mill(os.environ["STORE"], lease=float(os.environ.get("LEASE", "30")))
 
 def note(*words):
     # One write with O_APPEND is not torn, and it survives SIGKILL.
@@ -160,18 +160,15 @@ def is_gone(pid: int) -> bool:
 
 
 class Site:
-    """Started processes are killed in the end; none is ever looked for by name.
+    """Started processes are killed in the end; none is ever looked for by name."""
 
-    *url*: where the store is, if not in a file of the folder.
-    """
-
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder
-        self._environment = {} if url is None else {"STORE": url}
+        self.url = url or f"sqlite:///{folder}/jobs.db"
         self._processes: list[subprocess.Popen[bytes]] = []
         (folder / "app.py").write_text(APP)
         # What the tests enqueue; the functions are the application's.
-        self.mill = Mill(url or f"sqlite:///{folder}/jobs.db")
+        self.mill = Mill(self.url)
         self._tasks: dict[str, Any] = {
             name: self.mill.task(name=name, lock="serial" if name == "locked" else None)(_elsewhere)
             for name in ("work", "locked", "holds", "wait")
@@ -207,7 +204,7 @@ class Site:
             process = subprocess.Popen(
                 [*before, sys.executable, *command],
                 cwd=self.folder,
-                env={**os.environ, **self._environment, **environment},
+                env={**os.environ, "STORE": self.url, **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -272,7 +269,7 @@ class Site:
         return file.read_text(errors="replace") if file.exists() else ""
 
     def violations(self) -> Sequence[Violation]:
-        """What the rules of the store, and a database that verifies itself, find fault with."""
+        """What the database, and the rules of the store, find fault with."""
         return self.mill.app.storage.health.verify()
 
 

@@ -43,6 +43,7 @@ from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock
+from tests import servers
 
 T = TypeVar("T")
 
@@ -211,17 +212,14 @@ CHAINS = st.lists(st.lists(calls(), min_size=1, max_size=3), max_size=2)
 
 
 class StorageMachine(RuleBasedStateMachine):
-    """Two stores that are told the same."""
-
-    def new_store(self) -> Storage:
-        """An empty one, on the machine's clock."""
-        raise NotImplementedError
+    """Two stores that are told the same: the model, and one that a subclass opens."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
+        self.folder = TemporaryDirectory(prefix="taskmill-")
         self.model = Side(MemoryStorage(self.clock))
-        self.store = Side(self.new_store())
+        self.store = Side(self.open_store())
         self.numbers = count(1)
         self.sessions: list[int] = []
         self.singles: list[NewJob] = []
@@ -234,6 +232,9 @@ class StorageMachine(RuleBasedStateMachine):
         self.jobs: dict[str, Job] = {}
         self.reopens = False
 
+    def open_store(self) -> Storage:
+        raise NotImplementedError
+
     def teardown(self) -> None:
         # Not after each step: both read all that is stored.
         if self.sessions:
@@ -243,6 +244,7 @@ class StorageMachine(RuleBasedStateMachine):
         for session in self.sessions:
             self.store.storage.sessions.end(session)
         self.store.storage.close()
+        self.folder.cleanup()
 
     def both(self, operate: Callable[[Side], T]) -> T:
         """Do the same to both; they must answer the same."""
@@ -660,40 +662,49 @@ def _pick(choices: Sequence[T], index: int) -> T:
 
 
 class SqliteMachine(StorageMachine):
-    def __init__(self) -> None:
-        self.folder = TemporaryDirectory(prefix="taskmill-")
-        super().__init__()
-
-    def new_store(self) -> Storage:
+    def open_store(self) -> Storage:
         return SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
 
-    def teardown(self) -> None:
-        super().teardown()
-        self.folder.cleanup()
+
+class PostgresMachine(StorageMachine):
+    url = ""
+
+    def open_store(self) -> Storage:
+        servers.empty(self.url)
+        return open_storage(self.url, clock=self.clock)
 
 
 class RedisMachine(StorageMachine):
     url = ""
 
-    def new_store(self) -> Storage:
+    def open_store(self) -> Storage:
         return open_storage(f"{self.url}?name={new_job_id()}", clock=self.clock)
 
 
-def _of(examples: int) -> settings:
+def _settings(max_examples: int) -> settings:
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
-    return settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    return settings(max_examples=max_examples, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.timeout(0)
-class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc]
-    settings = _of(250)
+class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(250)
 
 
 @pytest.mark.timeout(0)
-class TestRedis(RedisMachine.TestCase):  # type: ignore[misc]
-    settings = _of(60)
+class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(40)
 
     @pytest.fixture(autouse=True)
-    def _server(self, redis_url: str) -> None:
+    def database(self, postgres_url: str) -> None:
+        PostgresMachine.url = postgres_url
+
+
+@pytest.mark.timeout(0)
+class TestRedis(RedisMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(60)
+
+    @pytest.fixture(autouse=True)
+    def server(self, redis_url: str) -> None:
         RedisMachine.url = redis_url

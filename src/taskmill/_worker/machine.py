@@ -194,9 +194,13 @@ class Machine:
         """Whether nothing is under way and nothing was due at the last look."""
         return self._is_quiet and not self.load() and self._pending is None
 
+    def claim_no_more(self) -> None:
+        """The first half of `stop_claiming`; any thread may say it, in the middle of a step that takes its time."""
+        self._is_claiming = False
+
     def stop_claiming(self) -> None:
         """Finish what runs; what waits for a slot goes back at once."""
-        self._is_claiming = False
+        self.claim_no_more()
         self._withdraw_all()
 
     def outlasting(self) -> Sequence[Claimed]:

@@ -147,6 +147,8 @@ class Worker:
         """As `ask_to_stop`, and what runs has *grace* seconds from now, whatever was said before."""
         self._deadline = time.monotonic() + grace
         self._asked += 1
+        if self._machine is not None:
+            self._machine.claim_no_more()
         self._bell.ring()
 
     def stop(self) -> None:

@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from psycopg import OperationalError, errors
+from psycopg.pq import DiagnosticField, ExecStatus
+
 from taskmill._storage.clock import Clock
 from taskmill._storage.postgres import schema
 from taskmill._storage.postgres.address import Address
@@ -54,6 +57,16 @@ class Database:
         """The only one that it returns."""
         [row] = self.rows(statement, parameters)
         return row
+
+    def text(self, statement: str, parameters: Sequence[object]) -> str:
+        """The only value of the only row, of a statement with ``$1`` and so on; as `rows` otherwise.
+
+        While it waits, it leaves Python to others, and comes back once, when all of the answer is there. (The driver's own
+        way comes back for each packet, and beside threads that compute, each time takes up to 5 ms.) So it is not to be
+        used where somebody may press Ctrl-C.
+        """
+        encoded = [None if value is None else str(value).encode() for value in parameters]
+        return self.run(lambda connection: _text(connection, statement.encode(), encoded))
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run *work*, as `rows` does with a statement."""
@@ -161,3 +174,12 @@ class Database:
         after = time.time_ns() // 1_000
         if row is not None:
             self._ahead = int(str(row[0])) - (before + after) // 2
+
+
+def _text(connection: Connection, statement: bytes, parameters: Sequence[bytes | None]) -> str:
+    result = connection.pgconn.exec_params(statement, parameters)
+    if result.status != ExecStatus.TUPLES_OK:
+        message = connection.pgconn.get_error_message()
+        state = result.error_field(DiagnosticField.SQLSTATE)
+        raise OperationalError(message) if state is None else errors.lookup(state.decode())(message)
+    return (result.get_value(0, 0) or b"").decode()

@@ -29,12 +29,14 @@ with latest (id) as (
     union
     select job from (select job from taskmill.attempt order by id desc limit %(limit)s) a
     union
-    (select id from taskmill.job where state = 'running' order by claimed_at desc limit %(limit)s)
+    (select j.id from taskmill.session s cross join taskmill.held_by(s.id) j order by j.claimed_at desc limit %(limit)s)
     union
-    select e.id from taskmill.lifetimes() t (kept_for) cross join lateral (
-        select j.id from taskmill.job j
-        where j.ended_at is not null and j.kept_for = t.kept_for order by j.ended_at desc limit %(limit)s
-    ) e
+    (
+        select r.id from taskmill.lifetimes() t (kept_for) cross join lateral (
+            select e.jobs, e.ended_at from taskmill.ended e
+            where e.kept_for = t.kept_for order by e.ended_at desc limit %(limit)s
+        ) e cross join unnest(e.jobs) r (id) order by e.ended_at desc limit %(limit)s
+    )
 )
 select j.*, l.queue, l.executor, l.priority from latest join taskmill.job j using (id)
 join taskmill.lane l on l.id = j.lane;
@@ -49,14 +51,13 @@ group by l.queue, j.state order by l.queue;
 
 -- name: has_suspects
 select exists (
-    select 1 from taskmill.lane l join taskmill.job j on j.lane = l.id
+    select 1 from taskmill.lane l join taskmill.waiting w on w.lane = l.id join taskmill.job j on j.id = w.job
     cross join taskmill.clock(%(wall)s) c (now)
-    where l.executor = 'alone' and j.state = 'queued' and j.waits_for is null and j.run_at <= c.now
-    and (j.expires_at is null or j.expires_at > c.now)
+    where l.executor = 'alone' and w.run_at <= c.now and (j.expires_at is null or j.expires_at > c.now)
     and (%(queues)s::text[] is null or l.queue = any(%(queues)s))
 );
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,
-    (select count(*) from taskmill.job where state = 'running' and session = s.id)
+    (select count(*) from taskmill.held_by(s.id))
 from taskmill.session s order by id;

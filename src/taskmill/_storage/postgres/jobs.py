@@ -59,30 +59,30 @@ class PostgresJobs(JobStore):
         others = [settlement for settlement in settlements if not is_plain(settlement)]
         is_repeat = claim <= self._claims.get(session, 0)
         self._claims[session] = max(claim, self._claims.get(session, 0))
-        request = {
-            "session": session,
-            "claim": claim,
-            "is_repeat": is_repeat,
-            "refs": _numbers(settlement.claimed.ref for settlement in plain),
-            "fences": _numbers(settlement.claimed.fence for settlement in plain),
-            "starts": _numbers(settlement.started_at for settlement in plain),
-            "results": _texts([str(settlement.transition.result) for settlement in plain]),
-            "others": json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)]),
-            "wants": json.dumps(wants),
-            "queues": None if queues is None else list(queues),
-            "knows": list(knows) if wants.get("elsewhere") else [],
-            "listener": self._wake.resting,
-            "wall": self._database.wall,
-        }
+        names = queues if queues is None else _texts(queues)
+        request = (
+            session,
+            claim,
+            is_repeat,
+            _numbers(settlement.claimed.ref for settlement in plain),
+            _numbers(settlement.claimed.fence for settlement in plain),
+            _numbers(settlement.started_at for settlement in plain),
+            _texts(str(settlement.transition.result) for settlement in plain),
+            json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)]),
+            json.dumps(wants),
+            names,
+            _texts(knows if wants.get("elsewhere") else ()),
+            self._wake.resting,
+            self._database.wall,
+        )
         seen = self._version.now()
-        first, *rows = self._database.rows(SQL.turn, request)
-        done = json.loads(first[9])
+        done = json.loads(self._database.text(SQL.turn, request))
         news = News.of(done["news"])
         news.ended.extend(settlement.claimed.job_id for settlement in plain)
         news.announce(self._wake)
         return Turn(
             [plain[number - 1] if number > 0 else others[-number] for number in news.stale],
-            list(map(Claimed._make, rows)),
+            list(map(Claimed._make, done["claimed"] or ())),
             done["next_at"],
             news.notices,
             self._version.after(seen, has_changed=news.changed),
@@ -215,8 +215,10 @@ def _numbers(numbers: Iterable[int | None]) -> str:
     return "{" + ",".join("null" if number is None else str(number) for number in numbers) + "}"
 
 
-def _texts(texts: Sequence[str]) -> str:
-    if not texts:
-        return "{}"
-    escaped = '","'.join(text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return f'{{"{escaped}"}}'
+def _texts(texts: Iterable[str]) -> str:
+    return "{" + ",".join([_quoted(text) for text in texts]) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -2,10 +2,7 @@
 select changed, ids from taskmill.add(%s, %s, %s);
 
 -- name: turn
-select * from taskmill.turn(
-    %(session)s, %(claim)s, %(is_repeat)s, %(refs)s, %(fences)s, %(starts)s, %(results)s, %(others)s, %(wants)s,
-    %(queues)s, %(knows)s, %(listener)s, %(wall)s
-);
+select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: bury
 select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fates)s, %(wall)s));
@@ -14,7 +11,7 @@ select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fat
 select answer, to_json(news) from taskmill.cancel(%s, %s);
 
 -- name: unwanted
-select job_id, fence from taskmill.job where state = 'running' and session = %s and cancel_requested;
+select job_id, fence from taskmill.held_by(%s) where cancel_requested;
 
 -- name: retry
 select taskmill.retry(%s, %s);

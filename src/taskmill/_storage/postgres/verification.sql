@@ -5,6 +5,36 @@
 select job_id from taskmill.job j left join taskmill.lane l on l.id = j.lane
 where l.id is null or (l.executor = 'alone' or l.executor = 'elsewhere:' || j.task) <> (j.own_executor is not null);
 
+-- name: queued-and-not-in-line
+select j.job_id from taskmill.job j
+where j.state = 'queued' and j.waits_for is null and not exists (
+    select 1 from taskmill.waiting w
+    where w.lane = j.lane and w.run_at = j.run_at and w.job = j.id and w.has_lock = (j.lock is not null)
+);
+
+-- name: in-line-and-not-queued
+select 'row ' || w.job from taskmill.waiting w where not exists (
+    select 1 from taskmill.job j
+    where j.id = w.job and j.state = 'queued' and j.waits_for is null and j.lane = w.lane and j.run_at = w.run_at
+);
+
+-- name: held-and-not-claimed
+select job_id from taskmill.job j
+where state = 'running' and not exists (
+    select 1 from taskmill.claim c where c.session = j.session and c.number = j.claim and j.id = any(c.jobs)
+);
+
+-- name: never-to-expire
+select job_id from taskmill.job j
+where expires_at is not null and ended_at is null
+and not exists (select 1 from taskmill.expiry e where e.expires_at = j.expires_at and e.job = j.id);
+
+-- name: never-to-be-pruned
+select job_id from taskmill.job j
+where ended_at is not null and not exists (
+    select 1 from taskmill.ended e where e.kept_for = j.kept_for and e.ended_at = j.ended_at and j.id = any(e.jobs)
+);
+
 -- name: running-without-session
 select job_id from taskmill.job
 where state = 'running' and session not in (select id from taskmill.session);

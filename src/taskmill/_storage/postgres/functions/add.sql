@@ -6,26 +6,45 @@ create or replace function taskmill.add(
 language plpgsql as $$
 declare
     _now bigint := taskmill.clock(_wall);
-    added integer;
+    new_ones integer;
 begin
-    insert into taskmill.job (
-        job_id, state, lane, run_at, max_attempts, task, enqueued_at, expires_at, delay, result_ttl, lock, key, tags,
-        headers, pipeline, step, args
+    with given as materialized (
+        select * from rows from (json_to_recordset(_jobs) as (
+            job_id text, queue text, executor text, priority integer, run_at bigint, delay bigint, max_attempts integer,
+            task text, expires_in bigint, result_ttl bigint, lock text, key text, tags text, headers text, pipeline text,
+            step integer, args text
+        )) with ordinality j (
+            job_id, queue, executor, priority, run_at, delay, max_attempts, task, expires_in, result_ttl, lock, key, tags,
+            headers, pipeline, step, args, number
+        )
+    ),
+    lanes as materialized (
+        select d.*, taskmill.lane_of(d.queue, d.executor, d.priority) as lane
+        from (select distinct queue, executor, priority from given) d
+    ),
+    added as (
+        insert into taskmill.job (
+            job_id, state, lane, run_at, max_attempts, task, enqueued_at, expires_at, delay, result_ttl, lock, key, tags,
+            headers, pipeline, step, args
+        )
+        select
+            job_id, case when step > 0 then 'blocked' else 'queued' end, lane, coalesce(run_at, _now + delay),
+            max_attempts, task, _now, _now + expires_in, case when run_at is null then delay else 0 end, result_ttl, lock,
+            key, tags, headers, pipeline, step, args
+        from given join lanes using (queue, executor, priority) order by number
+        on conflict do nothing
+        returning id, lane, run_at, state, lock, expires_at
+    ),
+    lined_up as (
+        insert into taskmill.waiting (lane, run_at, job, has_lock)
+        select lane, run_at, id, lock is not null from added where state = 'queued'
+    ),
+    expiring as (
+        insert into taskmill.expiry (expires_at, job) select expires_at, id from added where expires_at is not null
     )
-    select
-        job_id, case when step > 0 then 'blocked' else 'queued' end,
-        taskmill.lane_of(queue, executor, priority), coalesce(run_at, _now + delay), max_attempts, task, _now,
-        _now + expires_in, case when run_at is null then delay else 0 end, result_ttl, lock, key, tags, headers,
-        pipeline, step, args
-    from json_to_recordset(_jobs) as j (
-        job_id text, queue text, executor text, priority integer, run_at bigint, delay bigint, max_attempts integer,
-        task text, expires_in bigint, result_ttl bigint, lock text, key text, tags text, headers text, pipeline text,
-        step integer, args text
-    )
-    on conflict do nothing;
-    get diagnostics added = row_count;
-    changed := added > 0;
-    if added < _count then
+    select count(*) into new_ones from added;
+    changed := new_ones > 0;
+    if new_ones < _count then
         ids := array(
             select coalesce((select k.job_id from taskmill.job k where k.task = j.task and k.key = j.key), j.job_id)
             from json_to_recordset(_jobs) as j (job_id text, task text, key text)

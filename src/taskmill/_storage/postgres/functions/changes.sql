@@ -57,6 +57,53 @@ create or replace function taskmill.lane_beside(_lane integer, _executor text) r
     from taskmill.lane l where l.id = _lane
 $$;
 
+-- Let queued jobs stand in line.
+create or replace function taskmill.line_up(_refs bigint[]) returns void language sql as $$
+    insert into taskmill.waiting (lane, run_at, job, has_lock)
+    select lane, run_at, id, lock is not null from taskmill.job
+    where id = any(_refs) and state = 'queued' and waits_for is null
+$$;
+
+-- Take a job that has not begun out of the line and away from everybody else; false where it has, or somebody is about to
+-- claim it, for whom is waited if it is wanted. First its place in the line, then its row, as a claim does: the other way
+-- round, they could wait for each other.
+create or replace function taskmill.seize(_ref bigint, _waits boolean) returns boolean language plpgsql as $$
+declare
+    place record;
+begin
+    select lane, run_at into place from taskmill.job where id = _ref and state = 'queued' and waits_for is null;
+    if found and _waits then
+        delete from taskmill.waiting where lane = place.lane and run_at = place.run_at and job = _ref;
+    elsif found then
+        delete from taskmill.waiting where ctid = (
+            select ctid from taskmill.waiting
+            where lane = place.lane and run_at = place.run_at and job = _ref for update skip locked
+        );
+        if not found then
+            return false;
+        end if;
+    end if;
+    perform 1 from taskmill.job where id = _ref and state in ('queued', 'blocked') for update;
+    return found;
+end $$;
+
+-- What follows for jobs that have ended.
+create or replace function taskmill.put_away(_refs bigint[]) returns void language plpgsql as $$
+begin
+    insert into taskmill.ended (kept_for, ended_at, jobs)
+    select kept_for, ended_at, array_agg(id) from taskmill.job where id = any(_refs) group by kept_for, ended_at;
+    perform taskmill.forget_expiry(_refs);
+end $$;
+
+create or replace function taskmill.forget_expiry(_refs bigint[]) returns void language plpgsql as $$
+begin
+    if exists (select 1 from taskmill.expiry) then
+        delete from taskmill.expiry e using taskmill.job j
+        where j.id = any(_refs) and e.expires_at = j.expires_at and e.job = j.id;
+    end if;
+end $$;
+
+-- One that stands in no line.
 create or replace function taskmill.cancel_one(
     inout news taskmill.news, _ref bigint, _job_id text, _reason text, _now bigint
 ) language plpgsql as $$
@@ -64,6 +111,7 @@ begin
     update taskmill.job
     set state = 'cancelled', reason = _reason, ended_at = _now, kept_for = result_ttl, waits_for = null, claim = null
     where id = _ref;
+    perform taskmill.put_away(array[_ref]);
     news := taskmill.note(news, 'cancelled', _job_id, _reason);
 end $$;
 
@@ -84,12 +132,18 @@ end $$;
 
 -- Let the first job that waits for the lock be claimed again; while it is held, whoever frees it asks again.
 create or replace function taskmill.wake_waiter(inout news taskmill.news, _lock text) language plpgsql as $$
+declare
+    woken bigint;
 begin
     update taskmill.job set waits_for = null
     where id = (
         select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
         where j.waits_for = _lock order by l.priority desc, j.run_at, j.id limit 1
-    ) and not exists (select 1 from taskmill.lock where name = _lock);
+    ) and not exists (select 1 from taskmill.lock where name = _lock)
+    returning id into woken;
+    if found then
+        perform taskmill.line_up(array[woken]);
+    end if;
     news.freed := true;
     news.changed := true;
 end $$;
@@ -109,27 +163,34 @@ end $$;
 
 create or replace function taskmill.delete_jobs(_refs bigint[]) returns void language plpgsql as $$
 begin
+    perform taskmill.forget_expiry(_refs);
     delete from taskmill.attempt where job = any(_refs);
     delete from taskmill.job where id = any(_refs);
 end $$;
+
+-- The jobs that a session holds.
+create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language sql stable as $$
+    select j.* from taskmill.claim c cross join unnest(c.jobs) r (ref) join taskmill.job j on j.id = r.ref
+    where c.session = _session and j.session = _session and j.claim = c.number and j.state = 'running'
+$$;
 
 -- Queue again what the session holds, free its locks, and forget it. The caller is alone with it, and alone.
 create or replace function taskmill.take_back(
     inout news taskmill.news, _session bigint, _kind text, _now bigint
 ) language plpgsql as $$
 declare
+    refs bigint[] := array(select id from taskmill.held_by(_session));
     held record;
     freed text;
 begin
     delete from taskmill.session where id = _session;
     news.changed := news.changed or found;
-    for held in
-        update taskmill.job
-        set state = 'queued', attempt = attempt - 1, rescues = rescues + (_kind = 'rescued')::integer, session = null,
-            claim = null, claimed_at = null, started_at = null
-        where state = 'running' and session = _session
-        returning id, job_id, cancel_requested, pipeline, step
-    loop
+    delete from taskmill.claim where session = _session;
+    update taskmill.job
+    set state = 'queued', attempt = attempt - 1, rescues = rescues + (_kind = 'rescued')::integer, session = null,
+        claim = null, claimed_at = null, started_at = null
+    where id = any(refs);
+    for held in select id, job_id, cancel_requested, pipeline, step from taskmill.job where id = any(refs) loop
         news.freed := true;
         if held.cancel_requested then
             news := taskmill.cancel_one(news, held.id, held.job_id, 'revoked', _now);
@@ -138,6 +199,7 @@ begin
             news := taskmill.note(news, _kind, held.job_id, null);
         end if;
     end loop;
+    perform taskmill.line_up(refs);
     for freed in delete from taskmill.lock where session = _session returning name loop
         news := taskmill.wake_waiter(news, freed);
     end loop;

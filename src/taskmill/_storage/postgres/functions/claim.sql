@@ -10,85 +10,88 @@ returns table (lane integer, serves text, priority smallint, run_at bigint) lang
     from taskmill.lane l
     join wanted w on w.serves = case when l.executor like 'elsewhere:%' then 'elsewhere' else l.executor end
     cross join lateral (
-        select j.run_at from taskmill.job j
-        where j.lane = l.id and j.state = 'queued' and j.waits_for is null order by j.run_at, j.id limit 1
+        select q.run_at from taskmill.waiting q where q.lane = l.id order by q.run_at, q.job limit 1
     ) f
     where (_queues is null or l.queue = any(_queues))
     and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows))
 $$;
 
 create or replace function taskmill.next_expiry() returns bigint language sql stable as $$
-    select min(expires_at) from taskmill.job
-    where expires_at is not null and ended_at is null and state <> 'running'
+    select e.expires_at from taskmill.expiry e join taskmill.job j on j.id = e.job
+    where j.state <> 'running' order by e.expires_at limit 1
 $$;
 
--- Up to _want jobs of lanes that share priority and executor; how many it were. Rows that another turn has its hands on are
--- passed over. Those with a lock are left to a turn that is alone.
+-- Up to _want jobs of lanes that share priority and executor; which they are. What another turn has its hands on is passed
+-- over. Those with a lock are left to a turn that is alone.
 create or replace function taskmill.claim_from(
     _lanes integer[], _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
-) returns integer language plpgsql as $$
+) returns bigint[] language plpgsql as $$
 declare
-    taken integer;
+    taken bigint[];
 begin
     if cardinality(_lanes) > 1 or _is_alone then
         return taskmill.claim_across(_lanes, _want, _session, _claim, _is_alone, _now);
     end if;
-    update taskmill.job
-    set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
-        claimed_at = _now, started_at = null
-    where ctid = any(array(
-        select ctid from taskmill.job
-        where lane = _lanes[1] and state = 'queued' and waits_for is null and lock is null and run_at <= _now
-        order by run_at, id limit _want for update skip locked
-    ));
-    get diagnostics taken = row_count;
+    with taken as (
+        delete from taskmill.waiting where ctid = any(array(
+            select ctid from taskmill.waiting
+            where lane = _lanes[1] and run_at <= _now and not has_lock
+            order by run_at, job limit _want for update skip locked
+        )) returning job
+    ),
+    claimed as (
+        update taskmill.job
+        set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
+            claimed_at = _now, started_at = null
+        from taken where id = taken.job returning id
+    )
+    select coalesce(array_agg(id), '{}') into taken from claimed;
     return taken;
 end $$;
 
 -- The same where lanes must be merged or locks asked for: round by round the next of all, of which some may not be had.
 create or replace function taskmill.claim_across(
     _lanes integer[], _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
-) returns integer language plpgsql as $$
+) returns bigint[] language plpgsql as $$
 declare
-    total integer := 0;
+    total bigint[] := '{}';
     behind record;
-    candidates bigint[];
+    candidates tid[];
     chosen bigint[];
 begin
-    select null::bigint as run_at, null::bigint as id into behind;
+    select null::bigint as run_at, null::bigint as job into behind;
     loop
         -- Of each lane no more than could be wanted, then of all.
         candidates := array(
-            select c.id from unnest(_lanes) l (id) cross join lateral (
-                select j.run_at, j.id from taskmill.job j
-                where j.lane = l.id and j.state = 'queued' and j.waits_for is null and j.run_at <= _now
-                and (behind.id is null or (j.run_at, j.id) > (behind.run_at, behind.id))
-                order by j.run_at, j.id limit _want - total
+            select c.ctid from unnest(_lanes) l (id) cross join lateral (
+                select w.ctid, w.run_at, w.job from taskmill.waiting w
+                where w.lane = l.id and w.run_at <= _now
+                and (behind.job is null or (w.run_at, w.job) > (behind.run_at, behind.job))
+                order by w.run_at, w.job limit _want - cardinality(total)
             ) c
-            order by c.run_at, c.id limit _want - total
+            order by c.run_at, c.job limit _want - cardinality(total)
         );
         exit when cardinality(candidates) = 0;
-        select run_at, id into behind from taskmill.job where id = candidates[cardinality(candidates)];
+        select run_at, job into behind from taskmill.waiting where ctid = candidates[cardinality(candidates)];
         chosen := array(
-            select id from taskmill.job
-            where id = any(candidates) and state = 'queued' and waits_for is null and run_at <= _now
-            and (lock is null or _is_alone)
-            order by run_at, id for update skip locked
+            select job from taskmill.waiting where ctid = any(candidates) and (not has_lock or _is_alone)
+            order by run_at, job for update skip locked
         );
         if _is_alone then
             chosen := taskmill.with_their_locks(chosen, _session, _now);
         end if;
+        delete from taskmill.waiting where ctid = any(candidates) and job = any(chosen);
         update taskmill.job
         set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
             claimed_at = _now, started_at = null
         where id = any(chosen);
-        total := total + cardinality(chosen);
-        exit when total = _want;
+        total := total || chosen;
+        exit when cardinality(total) = _want or behind.job is null;
     end loop;
     return total;
 end $$;
 
--- Those of the jobs that may run: each whose lock is free takes it, the others wait for it.
+-- Those of the jobs that may run: each whose lock is free takes it, the others leave the line and wait for it.
 create or replace function taskmill.with_their_locks(_refs bigint[], _session bigint, _now bigint) returns bigint[]
 language plpgsql as $$
 declare
@@ -96,12 +99,15 @@ declare
     chosen bigint[] := '{}';
 begin
     for candidate in
-        select id, lock from unnest(_refs) with ordinality r (ref, number) join taskmill.job on id = ref order by number
+        select id, lane, run_at, lock from unnest(_refs) with ordinality r (ref, number)
+        join taskmill.job on id = ref order by number
     loop
         if candidate.lock is not null then
             insert into taskmill.lock (name, session, job, since)
             values (candidate.lock, _session, candidate.id, _now) on conflict do nothing;
             if not found then
+                delete from taskmill.waiting
+                where lane = candidate.lane and run_at = candidate.run_at and job = candidate.id;
                 update taskmill.job set waits_for = candidate.lock where id = candidate.id;
                 continue;
             end if;

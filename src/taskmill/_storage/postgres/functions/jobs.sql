@@ -8,21 +8,21 @@ declare
 begin
     perform taskmill.alone();
     news := taskmill.no_news();
-    select * into found_job from taskmill.job where job_id = _job_id for update;
+    select * into found_job from taskmill.job where job_id = _job_id;
     if not found then
         answer := 'missing';
-    elsif found_job.state = 'running' then
-        answer := 'requested';
-        update taskmill.job set cancel_requested = true where id = found_job.id;
-        news.changed := true;
-        perform pg_notify('taskmill', 'changed');
-    elsif found_job.state in ('queued', 'blocked') then
+    elsif taskmill.seize(found_job.id, true) then
         answer := 'cancelled';
         news := taskmill.cancel_one(news, found_job.id, _job_id, 'revoked', _now);
         news := taskmill.after_cancel(news, found_job.lock, found_job.pipeline, found_job.step, _now);
         perform taskmill.tell(news);
     else
-        answer := 'ended';
+        update taskmill.job set cancel_requested = true where id = found_job.id and state = 'running';
+        answer := case when found then 'requested' else 'ended' end;
+        news.changed := found;
+        if found then
+            perform pg_notify('taskmill', 'changed');
+        end if;
     end if;
 end $$;
 
@@ -51,6 +51,7 @@ begin
         ended_at = null, kept_for = null, error = null, reason = null, result = null, cancel_requested = false,
         expires_at = null, crashes = 0
     where id = found_job.id;
+    perform taskmill.line_up(array[found_job.id]);
     -- Up to the first that was cancelled for its own sake or is gone: none behind it would ever have its turn.
     for following in
         select id, step, reason from taskmill.job
@@ -71,20 +72,42 @@ create or replace function taskmill.prune(_limit integer, _wall bigint) returns 
 declare
     _now bigint := taskmill.clock(_wall);
     lifetime bigint;
+    kept record;
+    due bigint[];
+    rest bigint[];
     gone bigint[] := '{}';
     names text[];
 begin
-    if not exists (select 1 from taskmill.lifetimes() l where taskmill.is_anything_outlived(l, _now)) then
+    if not exists (
+        select 1 from taskmill.lifetimes() l (kept_for)
+        where exists (select 1 from taskmill.ended e where e.kept_for = l.kept_for and e.ended_at <= _now - l.kept_for)
+    ) then
         return '{}';
     end if;
     perform taskmill.alone();
     for lifetime in select * from taskmill.lifetimes() loop
-        gone := gone || array(
-            select id from taskmill.job
-            where kept_for = lifetime and ended_at <= _now - lifetime and ended_at is not null
-            and not taskmill.is_needed(pipeline, step)
-            order by ended_at limit _limit - cardinality(gone)
-        );
+        for kept in
+            select ctid, ended_at, jobs from taskmill.ended
+            where kept_for = lifetime and ended_at <= _now - lifetime order by ended_at limit _limit
+        loop
+            exit when cardinality(gone) >= _limit;
+            due := array(
+                select id from taskmill.job
+                where id = any(kept.jobs) and ended_at = kept.ended_at and kept_for = lifetime
+                and not taskmill.is_needed(pipeline, step)
+                order by id limit _limit - cardinality(gone)
+            );
+            rest := array(
+                select id from taskmill.job
+                where id = any(kept.jobs) and ended_at = kept.ended_at and kept_for = lifetime and id <> all(due)
+            );
+            if cardinality(rest) = 0 then
+                delete from taskmill.ended where ctid = kept.ctid;
+            elsif cardinality(rest) < cardinality(kept.jobs) then
+                update taskmill.ended set jobs = rest where ctid = kept.ctid;
+            end if;
+            gone := gone || due;
+        end loop;
     end loop;
     names := array(select job_id from taskmill.job where id = any(gone));
     perform taskmill.delete_jobs(gone);
@@ -92,23 +115,15 @@ begin
     return names;
 end $$;
 
--- The different kept_for of jobs that have ended, each found by one look into the index.
+-- How long jobs that have ended are kept; each found by one look into the index.
 create or replace function taskmill.lifetimes() returns setof bigint language sql stable as $$
     with recursive lifetime (kept_for) as (
-        select min(kept_for) from taskmill.job where ended_at is not null
+        select min(kept_for) from taskmill.ended
         union all
-        select (select min(kept_for) from taskmill.job where ended_at is not null and kept_for > lifetime.kept_for)
+        select (select min(kept_for) from taskmill.ended where kept_for > lifetime.kept_for)
         from lifetime where kept_for is not null
     )
     select kept_for from lifetime where kept_for is not null
-$$;
-
-create or replace function taskmill.is_anything_outlived(_kept_for bigint, _now bigint) returns boolean
-language sql stable as $$
-    select exists (
-        select 1 from taskmill.job
-        where kept_for = _kept_for and ended_at <= _now - _kept_for and ended_at is not null
-    )
 $$;
 
 create or replace function taskmill.purge(_queue text, _ended boolean, _limit integer) returns text[]
@@ -131,8 +146,9 @@ begin
         gone := array(
             select j.id from taskmill.job j join taskmill.lane l on l.id = j.lane
             where j.state in ('queued', 'blocked') and (_queue is null or l.queue = _queue)
-            order by j.id limit _limit for update of j skip locked
+            order by j.id limit _limit
         );
+        gone := array(select ref from unnest(gone) ref where taskmill.seize(ref, false));
     end if;
     if not _ended then
         -- With the blocked steps behind them.

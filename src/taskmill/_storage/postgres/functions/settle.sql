@@ -7,24 +7,35 @@ create or replace function taskmill.settle_plain(
     _now bigint
 ) language plpgsql as $$
 declare
-    changed integer;
+    refs bigint[];
+    names text[];
 begin
-    update taskmill.job
-    set state = 'succeeded', started_at = s.started_at, result = s.result, ended_at = _now, kept_for = result_ttl,
-        claim = null
-    from unnest(_refs, _fences, _starts, _results) as s (ref, fence, started_at, result)
-    where job.id = s.ref and job.session = _session and job.fence = s.fence and job.state = 'running';
-    get diagnostics changed = row_count;
-    news.changed := news.changed or changed > 0;
-    if changed < cardinality(_refs) then
+    with settled as (
+        update taskmill.job
+        set state = 'succeeded', started_at = s.started_at, result = s.result, ended_at = _now, kept_for = result_ttl,
+            claim = null
+        from unnest(_refs, _fences, _starts, _results) as s (ref, fence, started_at, result)
+        where job.id = s.ref
+        -- In a case, which the planner knows nothing of: else it looks for the few that run, and not by their numbers.
+        and case when job.session = _session and job.fence = s.fence and job.state = 'running' then true else false end
+        returning job.id, job.job_id, job.kept_for
+    ),
+    kept as (
+        insert into taskmill.ended (kept_for, ended_at, jobs)
+        select kept_for, _now, array_agg(id) from settled group by kept_for
+    )
+    select array_agg(id), array_agg(job_id) into refs, names from settled;
+    if refs is not null then
+        news.changed := true;
+        perform taskmill.forget_expiry(refs);
+        if exists (select 1 from taskmill.listener where waits) then
+            news.ended := news.ended || names;
+        end if;
+    end if;
+    if coalesce(cardinality(refs), 0) < cardinality(_refs) then
         news.stale := news.stale || array(
             select number::integer from unnest(_refs, _fences) with ordinality s (ref, fence, number)
             where not taskmill.is_recorded(_session, s.ref, s.fence)
-        );
-    end if;
-    if exists (select 1 from taskmill.listener where waits) then
-        news.ended := news.ended || array(
-            select job_id from taskmill.job where id = any(_refs) and session = _session and state = 'succeeded'
         );
     end if;
 end $$;
@@ -77,6 +88,7 @@ begin
             started_at = case when _hand_back then null else _started_at end
         where id = _ref;
         perform taskmill.place(held.id, _hand_on, _acquits);
+        perform taskmill.line_up(array[_ref]);
         news.freed := true;
     else
         update taskmill.job
@@ -85,6 +97,7 @@ begin
             -- 30 days.
             kept_for = case when _state = 'failed' then greatest(result_ttl, 2592000000000) else result_ttl end
         where id = _ref;
+        perform taskmill.put_away(array[_ref]);
         if not held.job_id = any(news.ended) then
             news.ended := news.ended || held.job_id;
         end if;
@@ -117,13 +130,14 @@ create or replace function taskmill.follow_up(
     inout news taskmill.news, _ref bigint, _state text, _pipeline text, _step integer, _result_ttl bigint, _now bigint
 ) language plpgsql as $$
 declare
-    unblocked text;
+    unblocked record;
 begin
     if _pipeline is not null and _state = 'succeeded' then
         update taskmill.job set state = 'queued', run_at = greatest(run_at, _now + delay)
-        where pipeline = _pipeline and step = _step + 1 and state = 'blocked' returning job_id into unblocked;
+        where pipeline = _pipeline and step = _step + 1 and state = 'blocked' returning id, job_id into unblocked;
         if found then
-            news := taskmill.note(news, 'unblocked', unblocked, null);
+            perform taskmill.line_up(array[unblocked.id]);
+            news := taskmill.note(news, 'unblocked', unblocked.job_id, null);
             news.freed := true;
         end if;
     elsif _pipeline is not null then
@@ -141,21 +155,22 @@ create or replace function taskmill.is_needed(_pipeline text, _step integer) ret
     )
 $$;
 
--- Those whose time to be started is over. The caller is alone.
+-- Those whose time to be started is over; what somebody is about to claim is not. The caller is alone.
 create or replace function taskmill.expire(inout news taskmill.news, _now bigint) language plpgsql as $$
 declare
     expired record;
+    seized boolean;
 begin
     for expired in
-        -- A list first: what follows changes the rows that are looked through.
-        select * from unnest(array(
-            select j from taskmill.job j
-            where expires_at is not null and ended_at is null and state <> 'running' and expires_at <= _now
-            -- The last steps first, or they would be cancelled for the sake of a step before them.
-            order by step desc for update skip locked
-        ))
+        select j.id, j.job_id, j.lock, j.pipeline, j.step from taskmill.expiry e join taskmill.job j on j.id = e.job
+        where e.expires_at <= _now and j.state in ('queued', 'blocked')
+        -- The last steps first, or they would be cancelled for the sake of a step before them.
+        order by j.step desc
     loop
-        news := taskmill.cancel_one(news, expired.id, expired.job_id, 'expired', _now);
-        news := taskmill.after_cancel(news, expired.lock, expired.pipeline, expired.step, _now);
+        seized := taskmill.seize(expired.id, false);
+        if seized then
+            news := taskmill.cancel_one(news, expired.id, expired.job_id, 'expired', _now);
+            news := taskmill.after_cancel(news, expired.lock, expired.pipeline, expired.step, _now);
+        end if;
     end loop;
 end $$;

@@ -1,25 +1,25 @@
--- One turn, in one call: settle, expire, claim, and what is next. Its first row tells what it did, those after it are what
--- the session holds under this claim.
+-- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
+-- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
 --   _is_repeat: the number of the claim may have been used before
 --   _listener: takes no more rings, because it does not rest
 create or replace function taskmill.turn(
     _session bigint, _claim bigint, _is_repeat boolean, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
-) returns setof taskmill.claimed language plpgsql as $$
+) returns json language plpgsql
+-- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+as $$
 declare
     _now bigint := taskmill.clock(_wall);
     news taskmill.news := taskmill.no_news();
     is_alone boolean;
     next_at bigint;
-    claimed integer := 0;
-    remaining json := _wants;
+    claimed bigint[];
     settlement record;
 begin
     perform taskmill.alone_with(_session);
-    is_alone := coalesce(taskmill.next_expiry() <= _now, false) or taskmill.is_about_others(_others) or exists (
-        select 1 from taskmill.job where state = 'queued' and waits_for is null and lock is not null
-    );
+    is_alone := coalesce(taskmill.next_expiry() <= _now, false) or taskmill.is_about_others(_others) or exists (select 1 from taskmill.waiting where has_lock);
     if is_alone then
         perform taskmill.alone();
     end if;
@@ -41,32 +41,35 @@ begin
     if is_alone then
         news := taskmill.expire(news, _now);
     end if;
-    claimed := taskmill.claim(_session, _claim, _is_repeat, _wants, _queues, _knows, is_alone, _now);
-    news.changed := news.changed or claimed > 0;
+    claimed := array(
+        select id from taskmill.held_by(_session) where claim = _claim and _is_repeat
+    );
+    if cardinality(claimed) = 0 then
+        claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
+        news.changed := news.changed or cardinality(claimed) > 0;
+    end if;
     if _listener is not null then
         update taskmill.listener set room = 0 where id = _listener and room > 0;
     end if;
     perform taskmill.tell(news);
     select min(run_at) into next_at from taskmill.look(_wants, _queues, _knows);
-    return next row(
-        null, null, null, null, null, null, null, null, null,
-        json_build_object(
-            'news', news, 'next_at', least(next_at, taskmill.next_expiry())
-        ), null, null, null
-    )::taskmill.claimed;
-    if claimed > 0 or _is_repeat then
-        return query
-        select
+    return json_build_object(
+        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', taskmill.told(claimed)
+    );
+end $$;
+
+create or replace function taskmill.told(_refs bigint[]) returns json language sql stable as $$
+    select json_agg(
+        json_build_array(
             j.id, j.job_id, j.task, l.queue, substr(l.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
             j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
             case when j.step > 0 then (
                 select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
             ) end, j.headers, j.crashes
-        from taskmill.job j join taskmill.lane l on l.id = j.lane
-        where j.state = 'running' and j.session = _session and j.claim = _claim
-        order by l.priority desc, j.run_at, j.id;
-    end if;
-end $$;
+        ) order by l.priority desc, j.run_at, j.id
+    )
+    from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane
+$$;
 
 -- Whether one of the settlements may touch rows besides that of its job, or queue one whose time is over.
 create or replace function taskmill.is_about_others(_others json) returns boolean language sql stable as $$
@@ -76,35 +79,52 @@ create or replace function taskmill.is_about_others(_others json) returns boolea
     )
 $$;
 
--- By priority (high first) from the lanes that are due; how many it were.
+-- By priority (high first) from the lanes that are due; which they are.
 create or replace function taskmill.claim(
-    _session bigint, _claim bigint, _is_repeat boolean, _wants json, _queues text[], _knows text[],
-    _is_alone boolean, _now bigint
-) returns integer language plpgsql as $$
+    _session bigint, _claim bigint, _wants json, _queues text[], _knows text[], _is_alone boolean, _now bigint
+) returns bigint[] language plpgsql as $$
 declare
-    claimed jsonb := '{}';
-    total integer := 0;
+    -- Of each executor, how many it were.
+    counts jsonb := '{}';
+    total bigint[] := '{}';
+    taken bigint[];
     want integer;
-    taken integer;
     due record;
 begin
-    if not exists (select 1 from taskmill.session where id = _session) or (_is_repeat and exists (
-        select 1 from taskmill.job where state = 'running' and session = _session and claim = _claim
-    )) then
-        return 0;
+    if not exists (select 1 from taskmill.session where id = _session) then
+        return total;
     end if;
     for due in
-        select serves, priority, array_agg(lane) as lanes from taskmill.look(_wants, _queues, _knows)
+        select serves, array_agg(lane) as lanes from taskmill.look(_wants, _queues, _knows)
         where run_at <= _now group by serves, priority order by priority desc, serves
     loop
-        want := (_wants ->> due.serves)::integer - coalesce((claimed ->> due.serves)::integer, 0);
+        want := (_wants ->> due.serves)::integer - coalesce((counts ->> due.serves)::integer, 0);
         if want > 0 then
             taken := taskmill.claim_from(due.lanes, want, _session, _claim, _is_alone, _now);
-            claimed := jsonb_set(
-                claimed, array[due.serves], to_jsonb(coalesce((claimed ->> due.serves)::integer, 0) + taken)
+            counts := jsonb_set(
+                counts, array[due.serves],
+                to_jsonb(coalesce((counts ->> due.serves)::integer, 0) + cardinality(taken))
             );
-            total := total + taken;
+            total := total || taken;
         end if;
     end loop;
+    if cardinality(total) > 0 then
+        if _claim % 16 = 0 then
+            perform taskmill.forget_claims(_session);
+        end if;
+        insert into taskmill.claim (session, number, jobs) values (_session, _claim, total);
+    end if;
     return total;
+end $$;
+
+-- What the session claimed and holds no longer.
+create or replace function taskmill.forget_claims(_session bigint) returns void language plpgsql as $$
+begin
+    with held as (
+        select claim, array_agg(id) as jobs from taskmill.held_by(_session) group by claim
+    ),
+    known as (
+        delete from taskmill.claim where session = _session
+    )
+    insert into taskmill.claim (session, number, jobs) select _session, claim, jobs from held;
 end $$;

@@ -35,6 +35,9 @@ create table taskmill.lane (
     unique (queue, executor, priority)
 );
 
+-- What a claim and a settlement change is in no index, so that they write one new version of the row into the same page
+-- and nothing else; the pages have room for that. Where jobs are found by what changes, a small table does for an index:
+-- waiting, expiry, claim and ended below.
 create table taskmill.job (
     id bigint generated always as identity primary key,
     job_id text collate "C" not null unique,
@@ -77,20 +80,45 @@ create table taskmill.job (
     check (state <> 'blocked' or step > 0),
     check (step = 0 or pipeline is not null),
     check (waits_for is null or (state = 'queued' and waits_for is not distinct from lock))
-);
+) with (fillfactor = 45);
 
--- Inside of a lane the claim reads in this order.
-create index job_claim on taskmill.job (lane, run_at, id) where state = 'queued' and waits_for is null;
-create index job_claim_locked on taskmill.job (lane)
-    where state = 'queued' and waits_for is null and lock is not null;
-create index job_running on taskmill.job (session, claim) where state = 'running';
 create index job_waiter on taskmill.job (waits_for) where waits_for is not null;
-create index job_expiry on taskmill.job (expires_at)
-    where expires_at is not null and ended_at is null and state <> 'running';
 create unique index job_key on taskmill.job (task, key) where key is not null;
 create unique index job_pipeline on taskmill.job (pipeline, step) where pipeline is not null;
--- Serves pruning (per kept_for, the oldest first) and the latest events (per kept_for, the newest first).
-create index job_ended on taskmill.job (kept_for, ended_at) where ended_at is not null;
+
+-- The queued jobs that wait for no lock, in the order in which a claim reads them.
+create table taskmill.waiting (
+    lane integer not null,
+    run_at bigint not null,
+    job bigint not null,
+    has_lock boolean not null,
+    primary key (lane, run_at, job)
+);
+create index waiting_locked on taskmill.waiting (lane) where has_lock;
+
+-- The jobs with a time to be started, until they end.
+create table taskmill.expiry (
+    expires_at bigint not null,
+    job bigint not null,
+    primary key (expires_at, job)
+);
+
+-- What a session claimed, a row for each turn; those that it holds no longer are taken out now and then.
+create table taskmill.claim (
+    session bigint not null,
+    number bigint not null,
+    jobs bigint[] not null
+);
+create index claim_session on taskmill.claim (session, number);
+
+-- What ended, a row for what ended in one turn and is kept as long: for pruning, and for the latest events. A job that was
+-- retried since, or deleted, is still named.
+create table taskmill.ended (
+    kept_for bigint not null,
+    ended_at bigint not null,
+    jobs bigint[] not null
+);
+create index ended_order on taskmill.ended (kept_for, ended_at);
 
 -- The attempts that did not end their job; the last one lies in the job's row.
 create table taskmill.attempt (
@@ -141,17 +169,12 @@ create unlogged table taskmill.listener (
 create type taskmill.notice as (kind text, job_id text, reason text);
 create type taskmill.news as (notices taskmill.notice[], ended text[], stale integer[], freed boolean, changed boolean);
 
--- What a worker needs to run and settle an attempt. In the first row of a turn there is no job: args is what it did.
-create type taskmill.claimed as (
-    ref bigint, job_id text, task text, queue text, executor text, attempt integer, max_attempts integer, fence bigint,
-    plain boolean, args text, given text, headers text, crashes integer
-);
-
 -- Dead rows stand in the way of claims, so they are cleared away early and without pauses.
-alter table taskmill.job set (
+alter table taskmill.waiting set (
     autovacuum_vacuum_scale_factor = 0.0,
-    autovacuum_vacuum_threshold = 20000,
+    autovacuum_vacuum_threshold = 10000,
     autovacuum_vacuum_cost_delay = 0,
-    autovacuum_analyze_scale_factor = 0.2
+    autovacuum_vacuum_insert_scale_factor = 0.0,
+    autovacuum_vacuum_insert_threshold = 100000
 );
-alter table taskmill.session set (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 1000);
+alter table taskmill.job set (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
