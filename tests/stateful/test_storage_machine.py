@@ -674,7 +674,7 @@ class PostgresMachine(StorageMachine):
         return open_storage(self.url, clock=self.clock)
 
 
-class RedisMachine(StorageMachine):
+class ValkeyMachine(StorageMachine):
     url = ""
 
     def open_store(self) -> Storage:
@@ -702,9 +702,9 @@ class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
 
 
 @pytest.mark.timeout(0)
-class TestRedis(RedisMachine.TestCase):  # type: ignore[misc,name-defined]
-    settings = _settings(60)
+class TestValkey(ValkeyMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(40)
 
     @pytest.fixture(autouse=True)
-    def server(self, redis_url: str) -> None:
-        RedisMachine.url = redis_url
+    def server(self, valkey_url: str) -> None:
+        ValkeyMachine.url = valkey_url
