@@ -21,7 +21,14 @@ def clock() -> FakeClock:
     return FakeClock()
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres", "redis", "valkey"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "storage" in metafunc.fixturenames:
+        # Valkey carries out the same scripts; the state machine is always run over it.
+        more = ["valkey"] if metafunc.config.getoption("--long") else []
+        metafunc.parametrize("storage", ["memory", "sqlite", "postgres", "redis", *more], indirect=True)
+
+
+@pytest.fixture
 def storage(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> Iterator[Storage]:
     store: Storage
     match request.param:

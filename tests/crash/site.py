@@ -160,10 +160,7 @@ def is_gone(pid: int) -> bool:
 
 
 class Site:
-    """Started processes are killed in the end; none is ever looked for by name.
-
-    *url*: where the store is, if not in a file of the folder.
-    """
+    """Started processes are killed in the end; none is ever looked for by name."""
 
     def __init__(self, folder: Path, url: str = "") -> None:
         self.folder = folder

@@ -15,14 +15,13 @@ from taskmill._core.identity import new_job_id
 def mill(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mill]:
     match request.param:
         case "memory":
-            url = "memory://"
+            mill = Mill("memory://")
         case "sqlite":
-            url = f"sqlite:///{tmp_path}/jobs.db"
+            mill = Mill(f"sqlite:///{tmp_path}/jobs.db")
         case "postgres":
-            url = request.getfixturevalue("empty_postgres")
+            mill = Mill(request.getfixturevalue("empty_postgres"))
         case _:
-            url = f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
-    mill = Mill(url)
+            mill = Mill(f"{request.getfixturevalue('redis_url')}?name={new_job_id()}")
     yield mill
     mill.close()
 

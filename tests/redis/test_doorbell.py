@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from taskmill._storage.wake import Room
 from tests import servers
@@ -78,6 +79,22 @@ def test_who_waits_for_a_result_hears_of_its_end(open_store: OpenStore) -> None:
     rung = threading.Event()
     forget = waiting.wake.on_end("a", rung.set)
 
+    worker.settle(worker.claim_one(), succeeded())
+
+    assert rung.wait(DEADLINE)
+    forget()
+
+
+def test_rubbish_on_the_channels_deafens_nobody(open_store: OpenStore, client: Any, name: str) -> None:
+    sleeper, rung = Sleeper(open_store, "all"), threading.Event()
+    forget = sleeper.store.wake.on_end("a", rung.set)
+    for channel in (*client.pubsub_channels("*bell:*"), f"{{{name}}}:ended"):
+        for rubbish in ("", "1e5", "[1", "[{}, 7]", "9" * 40, "\x00"):
+            client.publish(channel, rubbish)
+    sleeper.rest("all")
+    worker = Worker(open_store())
+
+    worker.storage.jobs.add([a_job("a")])
     worker.settle(worker.claim_one(), succeeded())
 
     assert rung.wait(DEADLINE)

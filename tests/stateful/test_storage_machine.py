@@ -214,15 +214,12 @@ CHAINS = st.lists(st.lists(calls(), min_size=1, max_size=3), max_size=2)
 class StorageMachine(RuleBasedStateMachine):
     """Two stores that are told the same: the model, and one that a subclass opens."""
 
-    def new_store(self) -> Storage:
-        """An empty one, on the machine's clock."""
-        raise NotImplementedError
-
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
+        self.folder = TemporaryDirectory(prefix="taskmill-")
         self.model = Side(MemoryStorage(self.clock))
-        self.store = Side(self.new_store())
+        self.store = Side(self.open_store())
         self.numbers = count(1)
         self.sessions: list[int] = []
         self.singles: list[NewJob] = []
@@ -244,6 +241,7 @@ class StorageMachine(RuleBasedStateMachine):
         for session in self.sessions:
             self.store.storage.sessions.end(session)
         self.store.storage.close()
+        self.folder.cleanup()
 
     def both(self, operate: Callable[[Side], T]) -> T:
         """Do the same to both; they must answer the same."""
@@ -677,57 +675,49 @@ def _pick(choices: Sequence[T], index: int) -> T:
 
 
 class SqliteMachine(StorageMachine):
-    def __init__(self) -> None:
-        self.folder = TemporaryDirectory(prefix="taskmill-")
-        super().__init__()
-
-    def new_store(self) -> Storage:
+    def open_store(self) -> Storage:
         return SqliteStorage(Path(self.folder.name) / "jobs.db", durability="normal", clock=self.clock)
-
-    def teardown(self) -> None:
-        super().teardown()
-        self.folder.cleanup()
 
 
 class PostgresMachine(StorageMachine):
     url = ""
 
-    def new_store(self) -> Storage:
+    def open_store(self) -> Storage:
         servers.empty(self.url)
         return open_storage(self.url, clock=self.clock)
 
 
-class RedisMachine(StorageMachine):
+class ValkeyMachine(StorageMachine):
     url = ""
 
-    def new_store(self) -> Storage:
+    def open_store(self) -> Storage:
         return open_storage(f"{self.url}?name={new_job_id()}", clock=self.clock)
 
 
-def _of(examples: int) -> settings:
+def _settings(max_examples: int) -> settings:
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
-    return settings(max_examples=examples, stateful_step_count=40, deadline=None)
+    return settings(max_examples=max_examples, stateful_step_count=40, deadline=None)
 
 
 @pytest.mark.timeout(0)
-class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc]
-    settings = _of(250)
+class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(250)
 
 
 @pytest.mark.timeout(0)
-class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc]
-    settings = _of(40)
+class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(40)
 
     @pytest.fixture(autouse=True)
-    def _server(self, postgres_url: str) -> None:
+    def database(self, postgres_url: str) -> None:
         PostgresMachine.url = postgres_url
 
 
 @pytest.mark.timeout(0)
-class TestRedis(RedisMachine.TestCase):  # type: ignore[misc]
-    settings = _of(60)
+class TestValkey(ValkeyMachine.TestCase):  # type: ignore[misc,name-defined]
+    settings = _settings(40)
 
     @pytest.fixture(autouse=True)
-    def _server(self, redis_url: str) -> None:
-        RedisMachine.url = redis_url
+    def server(self, valkey_url: str) -> None:
+        ValkeyMachine.url = valkey_url

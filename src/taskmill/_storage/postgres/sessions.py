@@ -13,7 +13,7 @@ from taskmill._storage.base import SessionStore, Slots
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.news import News
-from taskmill._storage.postgres.slots import SlotFiles
+from taskmill._storage.slot_files import SlotFiles
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.process import boot_id, has_ended, host_name, process_identity
 from taskmill._storage.rows import serves_text

@@ -41,6 +41,7 @@ class RedisBell(Wake):
         self._listener: Listener | None = None
         self._opening = threading.RLock()
         self._told: Room | None = None
+        self._version: int | None = None
         forks.watch(self)
 
     @property
@@ -87,9 +88,14 @@ class RedisBell(Wake):
         """What the server was told may be lost."""
         self._told = None
 
-    def rung(self) -> None:
+    def take_version(self) -> int | None:
+        """The version of the store that the latest ring told, if nobody has taken it yet."""
+        version, self._version = self._version, None
+        return version
+
+    def rung(self, version: int | None = None) -> None:
         """There may be jobs, and nobody else was told."""
-        self._told = None
+        self._told, self._version = None, version
         is_resting = bool(self._resting)
         super().jobs_added()
         if not is_resting:
@@ -193,9 +199,17 @@ class Listener:
             self._hears_ends.set()
         elif kind == b"message" and isinstance(message, bytes):
             if channel.decode() == self.channel:
-                self._bell.rung()
+                self._bell.rung(int(message) if message.isdigit() else None)
             elif self._bell.is_waited_for():
-                self._bell.jobs_ended(json.loads(message))
+                self._bell.jobs_ended(_ids_in(message))
             elif time.monotonic() - self._last_wait > _LINGER:
                 self._hears_ends.clear()
                 self._send("UNSUBSCRIBE", self._ends)
+
+
+def _ids_in(message: bytes) -> list[str]:
+    """The ids of a message; none where it is somebody else's."""
+    try:
+        return [job_id for job_id in json.loads(message) if isinstance(job_id, str)]
+    except (ValueError, TypeError):
+        return []

@@ -61,10 +61,13 @@ class RedisJobs(JobStore):
         return self._sessions.rescue()
 
     def bury(self, session: int, crash: ErrorInfo, *, alone: bool) -> Sequence[Notice]:
-        ran = self._sessions.running(session)
+        known = self._sessions.find(session)
+        if known is None:
+            return []
+        ran = self._sessions.running(known)
         blamed = [self._blamed(ref, fence, crash) if alone else [ref, fence] for ref, fence in ran]
         notices = self._caller.notices("bury", session, _text(blamed))
-        self._sessions.let_go(session)
+        self._sessions.let_go(session, known)
         return notices
 
     def _blamed(self, ref: int, fence: int, crash: ErrorInfo) -> list[object]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import tempfile
 from collections.abc import Collection, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 from taskmill._core.census import Life, Serves
@@ -17,9 +13,7 @@ from taskmill._storage.base import SessionStore, Slots
 from taskmill._storage.process import boot_id, has_ended, host_name, process_identity
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.rows import serves_text
-from taskmill._storage.slots import FileSlots, running_in
-
-logger = logging.getLogger("taskmill.storage")
+from taskmill._storage.slot_files import SlotFiles
 
 
 class Session(NamedTuple):
@@ -34,7 +28,7 @@ class Session(NamedTuple):
     kind: str
     host: str
     pid: int
-    file: str
+    slots: str
     serves: str | None
 
 
@@ -43,6 +37,7 @@ class RedisSessions(SessionStore):
         self._caller = caller
         # Of those that were opened here.
         self._own: dict[int, Session] = {}
+        self._slots = SlotFiles()
 
     def open(self, *, kind: str, lease: int, parent: int | None = None, serves: Serves | None = None) -> int:
         word = os.urandom(6).hex()
@@ -56,29 +51,16 @@ class RedisSessions(SessionStore):
             kind=kind,
             host=host_name(),
             pid=os.getpid(),
-            file=str(_folder() / f"{os.getpid()}-{word}.slots"),
+            slots=self._slots.new_name(),
             serves=serves_text(serves),
         )
         session = int(self._caller.change("open", json.dumps(row)))
         self._own[session] = row
+        self._slots.begin(session, row.slots)
         return session
 
     def slots(self, session: int, count: int) -> Slots:
-        file = Path(self._own[session].file)
-        try:
-            file.parent.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                return FileSlots(descriptor, count)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            logger.warning(
-                "%s cannot be written (%s): what runs is not noted, so none is suspected when a process crashes",
-                file,
-                error.strerror,
-            )
-            return _Unnoted()
+        return self._slots.open(session, count)
 
     def renew(self, session: int) -> bool:
         is_renewed = bool(self._caller.look("renew", session, self.word(session)))
@@ -98,27 +80,20 @@ class RedisSessions(SessionStore):
         own = self._own.get(session)
         return "" if own is None else own.word
 
-    def running(self, session: int) -> Collection[tuple[int, int]]:
-        """The claims that its slots name, by ref and fence; none where they are those of another host."""
-        known = self.find(session)
-        if known is None or known.boot != boot_id():
-            return []
-        try:
-            return running_in(Path(known.file).read_bytes())
-        except OSError:
-            return []
+    def running(self, known: Session) -> Collection[tuple[int, int]]:
+        """The claims that its slots name, by ref and fence; none where it ran on another host."""
+        return self._slots.running(known.slots)
 
     def find(self, session: int) -> Session | None:
         link = self._caller.link
         text = link.ask("HGET", link.key("sessions"), session)
         return None if text is None else Session(*json.loads(text))
 
-    def let_go(self, session: int) -> None:
-        """It has ended: its file goes too."""
-        own = self._own.pop(session, None)
-        if own is not None:
-            with suppress(OSError):
-                Path(own.file).unlink()
+    def let_go(self, session: int, known: Session | None = None) -> None:
+        """It has ended: its file goes too; *known*: what the store held of it."""
+        ended = self._own.pop(session, known)
+        if ended is not None:
+            self._slots.remove(session, ended.slots)
 
     def rescue(self) -> Sequence[Notice]:
         """What the contract calls `JobStore.rescue`."""
@@ -135,17 +110,3 @@ class RedisSessions(SessionStore):
         if is_here and has_ended(session.process):
             return "gone"
         return "alive" if is_leased else "silent"
-
-
-class _Unnoted(Slots):
-    """Where there is no room for them."""
-
-    def note(self, slot: int, ref: int, fence: int) -> None:
-        pass
-
-    def clear(self, slot: int) -> None:
-        pass
-
-
-def _folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"taskmill-{os.getuid()}"
