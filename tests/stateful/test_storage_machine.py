@@ -436,6 +436,7 @@ class StorageMachine(RuleBasedStateMachine):
         jobs = self._stored(self.store)[::-1]
         order = {job.job_id: (-job.priority, job.run_at, number) for number, job in enumerate(jobs)}
         now = to_datetime(self.clock.wall())
+        paused = self.store.storage.inspection.paused()
         for executor, want in request.wants.items():
             claimed = [order[each.job_id] for each in done.claimed if each.executor == executor]
             left = [
@@ -445,6 +446,7 @@ class StorageMachine(RuleBasedStateMachine):
                 if _executor(job) == executor
                 and (executor != "elsewhere" or job.task in request.knows)
                 and (request.queues is None or job.queue in request.queues)
+                and job.queue not in paused
             ]
             assert claimed == sorted(claimed)
             assert len(claimed) <= want

@@ -31,11 +31,15 @@ class Screen:
         self.page.goto(self.address + path)
         return self.page
 
-    def judged(self) -> list[str]:
-        """What axe finds serious on the page that is shown."""
-        self.page.evaluate(AXE)
+    def judged(self, *rules: str) -> list[str]:
+        """What axe finds serious on the page that is shown, by some of its rules or by all."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE)
+        wanted: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            wanted["runOnly"] = {"type": "rule", "values": rules}
         found: list[dict[str, Any]] = self.page.evaluate(
-            "axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations)"
+            "(wanted) => axe.run(document, wanted).then((found) => found.violations)", wanted
         )
         return [
             f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
