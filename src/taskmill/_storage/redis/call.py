@@ -26,7 +26,7 @@ class Caller:
         """Run a script that changes nothing."""
         return self.link.run(name, *arguments, clock=self._now(), peeks=peeks)
 
-    def add(self, arguments: Sequence[str | int]) -> Iterator[tuple[int, str]]:
+    def add(self, arguments: Sequence[str]) -> Iterator[tuple[int, str]]:
         """Store jobs; places and ids of those that are known by another id, counted from 1."""
         reply = self.link.run("add", *arguments, clock=self._now())
         fresh, *known = reply if isinstance(reply, list) else (reply,)

@@ -50,14 +50,14 @@ class Call(NamedTuple):
     """What was enqueued, and never changes."""
 
     job_id: str
+    args: str
+    headers: str | None
+    key: str | None
+    pipeline: str | None
     task: str
     queue: str
     executor: str
-    headers: str | None
-    args: str
     lock: str | None
-    key: str | None
-    pipeline: str | None
     tags: str | None
 
 
