@@ -14,7 +14,7 @@ from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.redis.call import Caller
-from taskmill._storage.redis.rows import row_of
+from taskmill._storage.redis.rows import row_of, shape
 from taskmill._storage.redis.sessions import RedisSessions
 from taskmill.errors import StoreRefused
 
@@ -97,15 +97,15 @@ class RedisJobs(JobStore):
 # --- how it is told to the scripts
 
 
-def added(jobs: Sequence[NewJob]) -> list[str]:
+def added(jobs: Sequence[NewJob]) -> list[str | bytes]:
     """The arguments that insert.lua takes."""
-    arguments: list[str] = []
+    arguments: list[str | bytes] = []
     for job in jobs:
         arguments += (
             job.job_id,
-            _shape(
-                *(job.executor, job.queue, job.step, job.priority, job.run_at, job.expires_in),
-                *(job.delay, job.max_attempts, job.result_ttl),
+            shape(
+                *(job.executor, job.queue, job.priority, job.step, job.max_attempts, job.result_ttl),
+                *(job.delay, job.run_at, job.expires_in),
                 *(job.lock is not None, job.pipeline is not None, job.key is not None),
             ),
             "" if job.key is None else f"{job.task}\0{job.key}",
@@ -115,27 +115,7 @@ def added(jobs: Sequence[NewJob]) -> list[str]:
     return arguments
 
 
-# Many jobs have the same, and both are on the way of every enqueue.
-
-
-@lru_cache(maxsize=256)
-def _shape(  # noqa: PLR0917  (a cache is quick where names are not given)
-    executor: str,
-    queue: str,
-    step: int,
-    priority: int,
-    run_at: int | None,
-    expires_in: int | None,
-    delay: int,
-    max_attempts: int,
-    result_ttl: int,
-    *has: bool,
-) -> str:
-    """What insert.lua makes the row of."""
-    instants = f"{delay} " if run_at is None else f"0 {run_at}"
-    expiry = "" if expires_in is None else expires_in
-    flags = " ".join(f"{each:d}" for each in has)
-    return f"{step} {priority} {instants} {expiry} {max_attempts} {result_ttl} {flags} {executor} {queue}"
+# Many jobs have these in common, and they are on the way of every enqueue.
 
 
 def _call(job: NewJob) -> str:

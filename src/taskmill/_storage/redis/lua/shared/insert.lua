@@ -4,28 +4,27 @@
 -- name, and its pipeline, which begins with ':', or ''; its call as text.
 local ITS_ID, ITS_SHAPE, ITS_KEY, ITS_PIPELINE, ITS_CALL, COLUMNS = 0, 1, 2, 3, 4, 5
 
+-- Delay, run_at and expiry, then lane ('' of one that is blocked), and the columns before and behind the instants.
+local SHAPE = '>lllI2c0I2c0I2c0'
+-- For which Lua's numbers have an exact value.
+local NONE = -2 ^ 63
+
 -- What all jobs of a shape have in common that come in at one moment: the row, packed, and where it is to be found.
 local function formed(shape)
-  local step, priority, delay, at, expiry, attempts, ttl, is_locked, is_piped, is_keyed, place, executor, queue =
-    string.match(shape, '^(%d+) (%-?%d+) (%d+) (%S*) (%S*) (%d+) (%d+) (%d) (%d) (%d) ((%a+) (.*))$')
-  local state, run_at = step == '0' and QUEUED or BLOCKED, tonumber(at) or NOW + delay
-  local expires_at = expiry == '' and 0 or NOW + expiry
-  local row = struct.pack(
-    FORMAT,
-    state, 0, 0, 0, 0, is_locked, is_piped, is_keyed,
-    priority, 0, attempts, 0, 0, 0, step, 0, 0,
-    NOW, run_at, 0, 0, 0, expires_at,
-    delay, ttl, place
-  )
+  local delay, run_at, expiry, lane, head, tail = struct.unpack(SHAPE, shape)
+  run_at = run_at == NONE and NOW + delay or run_at
+  local expires_at = expiry == NONE and 0 or NOW + expiry
   return {
-    row = row,
-    step = step,
+    row = head .. struct.pack('>llllll', NOW, run_at, 0, 0, 0, expires_at) .. tail,
     expires_at = expires_at ~= 0 and string.format('%d', expires_at),
     run_at = string.format('%d', run_at),
-    lane = state == QUEUED and executor .. ' ' .. priority .. ' ' .. queue,
-    queue = queue,
+    lane = lane ~= '' and lane,
     members = {},
   }
+end
+
+local function column_of(row, column)
+  return ({ struct.unpack(FORMAT, row) })[column]
 end
 
 -- Store the jobs whose arguments begin with that one, all or none: how many were new, and the ids that others of them are
@@ -56,7 +55,7 @@ local function add(first_argument)
         call('HSET', BASE .. 'keys', key, id)
       end
       if pipeline ~= '' then
-        call('ZADD', BASE .. 'steps:' .. string.sub(pipeline, 2), shape.step, ref)
+        call('ZADD', BASE .. 'steps:' .. string.sub(pipeline, 2), column_of(shape.row, STEP), ref)
       end
       if shape.expires_at then
         call('ZADD', BASE .. 'expiring', shape.expires_at, ref)
@@ -76,7 +75,8 @@ local function add(first_argument)
       call('SADD', BASE .. 'lanes', shape.lane)
       index = 'lane:' .. shape.lane
     else
-      call('HINCRBY', BASE .. 'counts', BLOCKED .. ' ' .. shape.queue, #members / 2)
+      local queue = string.match(column_of(shape.row, PLACE), ' (.*)')
+      call('HINCRBY', BASE .. 'counts', BLOCKED .. ' ' .. queue, #members / 2)
     end
     for first = 1, #members, MOST do
       call('ZADD', BASE .. index, unpack(members, first, math.min(first + MOST - 1, #members)))
