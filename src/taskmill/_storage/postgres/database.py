@@ -17,7 +17,7 @@ from taskmill._storage.postgres.address import Address
 from taskmill._storage.postgres.pool import Pool
 from taskmill._storage.postgres.schema import Connection
 from taskmill._storage.postgres.trouble import FAILURES, is_collision, is_loss, translate
-from taskmill.errors import StoreError
+from taskmill.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -135,7 +135,10 @@ class Database:
         """Run *work*, which only reads, on what is there: all that it sees is of one moment, and nothing is made."""
 
         def snapshot(connection: Connection) -> T:
-            schema.check(connection, self.address.shown)
+            if not schema.check(connection, self.address.shown):
+                raise StoreUnavailable(
+                    f"there is no store in {self.address.shown}: name one with --url, or enqueue a first job"
+                )
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read, read only")
                 return work(connection)

@@ -14,6 +14,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 _MIGRATIONS = "taskmill._storage.postgres.migrations"
 _FUNCTIONS = "taskmill._storage.postgres.functions"
+_HAS_META = "select 1 from pg_tables where schemaname = 'taskmill' and tablename = 'meta'"
 # The same for all taskmills, so that one migrates at a time; the other numbers are in functions/changes.sql.
 _MIGRATING = 7261
 
@@ -25,7 +26,8 @@ def known_version() -> int:
 
 def version(connection: Connection) -> int:
     """The schema of the database; 0 where taskmill has no tables yet."""
-    if connection.execute("select to_regclass('taskmill.meta')").fetchone() == (None,):
+    # Not to_regclass: that remembers what was not there before somebody else made it.
+    if connection.execute(_HAS_META).fetchone() is None:
         return 0
     schema = _number(connection, "schema")
     if schema is None:
