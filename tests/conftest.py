@@ -20,6 +20,7 @@ from tests import servers
 
 settings.register_profile("long", max_examples=3_000, stateful_step_count=80, deadline=None, print_blob=True)
 
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="longer variants of the tests that have one; minutes"

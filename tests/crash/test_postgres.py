@@ -1,4 +1,4 @@
-"""Workers over a PostgreSQL that is killed, started again and stopped under load; and workers that are killed over it."""
+"""Workers over a PostgreSQL that is killed and started again under load, and workers that are killed over it."""
 
 from __future__ import annotations
 

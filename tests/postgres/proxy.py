@@ -40,9 +40,11 @@ class Proxy:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
                 for source, sink, is_answer in ((client, server, False), (server, client, True)):
-                    threading.Thread(target=self._forward, args=(source, sink, is_answer), daemon=True).start()
+                    threading.Thread(
+                        target=self._forward, args=(source, sink, is_answer), daemon=True
+                    ).start()
 
-    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:  # noqa: FBT001  (of a thread)
+    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 if is_answer and self.lose_answers:
@@ -53,3 +55,5 @@ class Proxy:
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        # The other one is closed by who reads from it.
+        source.close()

@@ -84,7 +84,9 @@ def test_after_a_broken_connection_it_listens_again(
     store, other = open_store(), open_store()
     rung = listening(store)
     with psycopg.connect(empty_postgres, autocommit=True) as admin:
-        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where query = 'listen taskmill'")
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where query = 'listen taskmill'"
+        )
     wait_for(lambda: store.wake.patience < PATIENCE, "it notices")
     wait_for(lambda: store.wake.patience == PATIENCE, "it hears itself again")
     store.wake.rise(rung.set)

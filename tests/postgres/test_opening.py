@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
@@ -35,7 +36,7 @@ def execute(url: str, statement: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "problem"),
+    "query, problem",
     [
         ("timeout=soon", "timeout=soon is no number of seconds"),
         ("connections=0", "connections=0 is no number of connections"),
@@ -103,7 +104,9 @@ def test_a_newer_schema_that_says_so_is_refused_also_by_a_program_that_runs(empt
 def test_an_older_schema_gets_what_it_lacks(other_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     open_storage(other_database).jobs.add([a_job("a")])
     first = schema._migrations()
-    later = migration(2, "-- usable from: 1\nalter table taskmill.job add column colour text default 'blue';\n")
+    later = migration(
+        2, "-- usable from: 1\nalter table taskmill.job add column colour text default 'blue';\n"
+    )
     monkeypatch.setattr(schema, "_migrations", lambda: [*first, later])
 
     open_storage(other_database).jobs.add([a_job("b")])
@@ -141,8 +144,6 @@ def test_a_backup_is_the_business_of_pg_dump(empty_postgres: str, tmp_path: obje
 
 
 def test_a_fork_uses_connections_of_its_own(empty_postgres: str) -> None:
-    import os  # noqa: PLC0415
-
     mill = Mill(empty_postgres)
     add = mill.task(name="add")(lambda a, b: a + b)
     add.enqueue(1, 1)

@@ -18,7 +18,13 @@ DEFAULT_CONNECTIONS = 10
 
 # A peer that is gone without a word is noticed within 15 s, where the URL says nothing else: while nothing is under way
 # by these probes, and where an answer is due by what was sent and not acknowledged.
-_WATCHFUL = {"keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+_WATCHFUL = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +63,20 @@ def address(url: str, shown: str) -> Address:
     """What *url* says; InvalidURL where it says what cannot be."""
     parts = urlsplit(url)
     options = parse_qsl(parts.query, keep_blank_values=True)
-    own: dict[str, str] = {name: value for name, value in options if name in {"timeout", "connections", "listen"}}
+    own: dict[str, str] = {
+        name: value for name, value in options if name in {"timeout", "connections", "listen"}
+    }
     rest = [(name, value) for name, value in options if name not in own]
     try:
         given: dict[str, Any] = conninfo_to_dict(parts._replace(query=urlencode(rest)).geturl())
     except psycopg.Error as error:
         raise InvalidURL(shown, " ".join(str(error).split())) from error
     timeout = _timeout(shown, own)
-    fixed = {"client_encoding": "UTF8", "connect_timeout": max(2, math.ceil(timeout)), "application_name": "taskmill"}
+    fixed = {
+        "client_encoding": "UTF8",
+        "connect_timeout": max(2, math.ceil(timeout)),
+        "application_name": "taskmill",
+    }
     return Address(
         url=url,
         shown=shown,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 
 from taskmill._storage.migrations import Migration, check_usable, migrations_of, missing_behind
 from taskmill.errors import NotAStore
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 _MIGRATIONS = "taskmill._storage.postgres.migrations"
 _FUNCTIONS = "taskmill._storage.postgres.functions"
@@ -31,7 +32,9 @@ def version(connection: Connection) -> int:
         return 0
     schema = _number(connection, "schema")
     if schema is None:
-        raise NotAStore("the table taskmill.meta does not say which schema it is: restore a backup of the database")
+        raise NotAStore(
+            "the table taskmill.meta does not say which schema it is: restore a backup of the database"
+        )
     return schema
 
 
@@ -46,7 +49,7 @@ def check(connection: Connection, where: str) -> int:
 
 def _number(connection: Connection, name: str) -> int | None:
     row = connection.execute("select value from taskmill.meta where name = %s", (name,)).fetchone()
-    return int(str(row[0])) if row is not None and str(row[0]).isdecimal() else None
+    return int(row[0]) if row is not None and str(row[0]).isdecimal() else None
 
 
 def migrate(connection: Connection, where: str) -> None:

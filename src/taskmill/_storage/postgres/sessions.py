@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -46,6 +45,7 @@ class PostgresSessions(SessionStore):
         self._slots = SlotFiles()
 
     def open(self, *, kind: str, lease: int, parent: int | None = None, serves: Serves | None = None) -> int:
+        slots = self._slots.new_name()
         row = {
             "kind": kind,
             "parent": parent,
@@ -53,7 +53,7 @@ class PostgresSessions(SessionStore):
             "pid": os.getpid(),
             "process": process_identity(),
             "boot": boot_id(),
-            "slots": self._slots.new_name(),
+            "slots": slots,
             "lease": lease,
             "serves": serves_text(serves),
             "wall": self._database.wall,
@@ -61,7 +61,7 @@ class PostgresSessions(SessionStore):
         }
         [session] = self._database.row(SQL.open, row)
         self._version.changed()
-        self._slots.begin(session, row["slots"])
+        self._slots.begin(session, slots)
         return int(session)
 
     def slots(self, session: int, count: int) -> Slots:

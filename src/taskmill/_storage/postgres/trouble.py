@@ -46,7 +46,9 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return NotAStore(f"{where} is damaged ({told}): restore it from a backup")
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():
-            return StoreUnavailable(f"{where} cannot be used: {told}; check the URL, and that the server runs")
+            return StoreUnavailable(
+                f"{where} cannot be used: {told}; check the URL, and that the server runs"
+            )
         case psycopg.DataError() | psycopg.IntegrityError() | UnicodeError():
             return StoreRefused(f"{where} cannot hold this value: {told}")
         case _:
