@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.open import open_storage, shown
+from taskmill._storage.postgres.storage import PostgresStorage
 from taskmill._storage.sqlite.storage import SqliteStorage
-from taskmill.errors import InvalidURL
+from taskmill.errors import ConfigurationError, InvalidURL
 from taskmill.testing import FakeClock
 
 
@@ -40,6 +42,19 @@ def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database() -> None:
+    storage = open_storage("postgresql://me:secret@host/jobs?timeout=2&connections=3", clock=FakeClock())
+
+    assert isinstance(storage, PostgresStorage)
+
+
+def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'taskmill\[postgres\]'"):
+        open_storage("postgresql://host/jobs")
+
+
 @pytest.mark.parametrize(
     "url, problem",
     [
@@ -57,9 +72,9 @@ def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("sqlite:///jobs.db?timeout=-1", "timeout=-1 is no number of seconds"),
         ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
         ("memory://jobs", "nothing follows 'memory://'"),
-        ("postgresql://host/jobs", "the store 'postgresql' comes with a later release"),
+        ("postgresql://host/jobs?timeout=soon", "timeout=soon is no number of seconds"),
         ("redis://host", "the store 'redis' comes with a later release"),
-        ("mysql://host", "there is no store 'mysql', only sqlite, memory"),
+        ("mysql://host", "there is no store 'mysql', only sqlite, memory, postgresql"),
     ],
 )
 def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
@@ -74,6 +89,10 @@ def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
     "url, safe",
     [
         ("postgresql://me:secret@host/jobs", "postgresql://me:***@host/jobs"),
+        (
+            "postgresql://host/jobs?user=me&password=secret&timeout=5",
+            "postgresql://host/jobs?user=me&password=***&timeout=5",
+        ),
         ("redis://:se@cr/et@host", "redis://:***@host"),
         ("sqlite:///jobs.db", "sqlite:///jobs.db"),
         ("sqlite:////home/a@b/jobs.db", "sqlite:////home/a@b/jobs.db"),
