@@ -8,6 +8,14 @@ from pathlib import Path
 Numbers = dict[str, float]
 
 
+def store_url(folder: Path, *, postgres: bool) -> str:
+    if not postgres:
+        return f"sqlite:///{folder}/taskmill.db"
+    from bench.databases import database
+
+    return database(folder)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The subject, an empty folder, and which part of the full size is wanted."""
@@ -36,4 +44,4 @@ class Site:
     @property
     def url(self) -> str:
         """That of taskmill's store, durable as it is by default."""
-        return f"sqlite:///{self.folder}/taskmill.db"
+        return store_url(self.folder, postgres=self.subject == "taskmill-postgres")

@@ -6,7 +6,12 @@ from bench.peers.subjects import PEERS
 from bench.subjects.base import Subject
 
 BESIDE = {
-    "taskmill": Subject(title="taskmill", adapter="bench.subjects.taskmill:TaskmillAdapter"),
+    "taskmill": Subject(title="taskmill", adapter="bench.subjects.taskmill:on_sqlite"),
+    "taskmill-postgres": Subject(
+        title="taskmill, PostgreSQL",
+        adapter="bench.subjects.taskmill:on_postgres",
+        needs="BENCH_POSTGRES_URL",
+    ),
     "huey": Subject(title="Huey", adapter="bench.subjects.huey:on_sqlite"),
     "huey-nofsync": Subject(title="Huey, fsync off", adapter="bench.subjects.huey:on_sqlite_without_fsync"),
     "huey-redis": Subject(

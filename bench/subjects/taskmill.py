@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench.site import store_url
 from bench.subjects.base import THREADS, Work
 from taskmill import Mill, State
 
@@ -16,9 +17,17 @@ def await_results(mill: Mill) -> None:
         time.sleep(0.001)
 
 
+def on_sqlite(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(store_url(folder, postgres=False), work)
+
+
+def on_postgres(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(store_url(folder, postgres=True), work)
+
+
 class TaskmillAdapter:
-    def __init__(self, folder: Path, work: Work) -> None:
-        self._mill = Mill(f"sqlite:///{folder}/taskmill.db")
+    def __init__(self, url: str, work: Work) -> None:
+        self._mill = Mill(url)
         self._task = self._mill.task(name="work")(work)
 
     def enqueue(self, sent: float, *, delay: float = 0.0) -> Any:
