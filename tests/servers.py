@@ -152,11 +152,11 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['session', 'lane', 'job', 'waiting', 'expiry', 'claim', 'ended', 'attempt', 'lock', 'schedule', 'listener'] loop
+    for name in select tablename from pg_tables where schemaname = 'taskmill' and tablename <> 'meta' loop
         execute format('delete from taskmill.%I', name);
     end loop;
     for name in select sequencename from pg_sequences where schemaname = 'taskmill' loop
-        execute format('alter sequence taskmill.%I restart', name);
+        perform setval(format('taskmill.%I', name), 1, false);
     end loop;
 end $$
 """

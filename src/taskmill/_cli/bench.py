@@ -122,7 +122,7 @@ def _workers(storage: Storage) -> list[int]:
 
 
 def _sync_time(storage: Storage) -> float | None:
-    """The median of durable writes of a page, beside the store's file; None where that is on a server."""
+    """The median of durable writes of a page, beside the store's file, where it is one."""
     if not storage.url.startswith("sqlite:"):
         return None
     with tempfile.TemporaryFile(dir=Path(storage.url.removeprefix("sqlite:///")).parent) as file:
