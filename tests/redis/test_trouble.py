@@ -110,6 +110,16 @@ class TestServerIsAway:
 
         assert (first, second) == (2, 4)
 
+    def test_the_first_call_after_a_restart_is_made_even_if_it_could_not_be_repeated(
+        self, own_server: servers.Redis, open_store: OpenStore
+    ) -> None:
+        store = open_store(own_server.url)
+        store.jobs.add([a_job("a")])
+        own_server.kill()
+        own_server.start()
+
+        assert store.jobs.cancel("a")[0] == "cancelled"
+
 
 class TestLostReplies:
     """The request came through and was carried out; its sender does not know, and asks again."""

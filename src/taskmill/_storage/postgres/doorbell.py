@@ -1,9 +1,9 @@
 """Rings other processes by NOTIFY, and listens for them on a connection of its own.
 
-In a small table each process that waits says what it wants to hear (functions/changes.sql, `tell` and `ring`), so that
-nothing is sent where nobody asks. What makes a ring a hint: the connection may be half open, or go through a pooler that
-lets no notification through. So whoever waits looks again after a second and, until a notification of its own has come
-back to it, much sooner.
+In a small table each process that waits says what it wants to hear (`tell` and `ring` in functions/changes.sql), so
+that nothing is sent where nobody asks. What makes a ring a hint: the connection may be half open, or go through a
+pooler that lets no notification through. So whoever waits looks again after a second and, until a notification of its
+own has come back to it, much sooner.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import psycopg
@@ -186,6 +186,8 @@ class Ear:
         self._database.rows(SQL.echo, (self._echo,))
         while not self._is_closed.is_set():
             for notification in connection.notifies(timeout=_SLICE, stop_after=1):
+                if self._is_closed.is_set():
+                    return
                 if notification.payload != self._echo:
                     self._hear(notification.payload)
                 elif not self.is_heard:

@@ -126,7 +126,7 @@ class PostgresInspection(Inspection):
             if with_attempts:
                 numbers = [row["id"] for row in rows]
                 for job, *attempt in connection.execute(SQL.attempts.encode(), (numbers,)):
-                    attempts.setdefault(int(str(job)), []).append(tuple(attempt))
+                    attempts.setdefault(job, []).append(tuple(attempt))
             return [job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows]
 
         return self._at_once(work)

@@ -168,10 +168,16 @@ begin
     delete from taskmill.job where id = any(_refs);
 end $$;
 
--- The jobs that a session holds.
+-- The jobs that a session holds, and those that it claimed under a number and still holds.
 create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language sql stable as $$
+    select h.* from taskmill.claim c cross join taskmill.held_under(_session, c.number) h where c.session = _session
+$$;
+
+create or replace function taskmill.held_under(_session bigint, _claim bigint) returns setof taskmill.job
+language sql stable as $$
     select j.* from taskmill.claim c cross join unnest(c.jobs) r (ref) join taskmill.job j on j.id = r.ref
-    where c.session = _session and j.session = _session and j.claim = c.number and j.state = 'running'
+    where c.session = _session and c.number = _claim
+    and j.session = _session and j.claim = _claim and j.state = 'running'
 $$;
 
 -- Queue again what the session holds, free its locks, and forget it. The caller is alone with it, and alone.

@@ -1,10 +1,9 @@
 -- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
 -- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
---   _is_repeat: the number of the claim may have been used before
 --   _listener: takes no more rings, because it does not rest
 create or replace function taskmill.turn(
-    _session bigint, _claim bigint, _is_repeat boolean, _refs bigint[], _fences bigint[], _starts bigint[],
+    _session bigint, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
 ) returns json language plpgsql
 -- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
@@ -41,9 +40,8 @@ begin
     if is_alone then
         news := taskmill.expire(news, _now);
     end if;
-    claimed := array(
-        select id from taskmill.held_by(_session) where claim = _claim and _is_repeat
-    );
+    -- What a turn under the same number claimed, whose reply was lost.
+    claimed := array(select id from taskmill.held_under(_session, _claim));
     if cardinality(claimed) = 0 then
         claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
         news.changed := news.changed or cardinality(claimed) > 0;
