@@ -96,6 +96,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # Who comes before the server is ready waits for it.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
