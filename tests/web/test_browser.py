@@ -332,8 +332,8 @@ class TestTheOtherPages:
         shop.resize.using(queue="old").enqueue("/srv/old.jpg", 1, 1)
         page = screen.open("/queues")
 
-        page.locator("tr", has_text="old").get_by_role("button", name="Delete waiting").click()
-        page.get_by_role("button", name="Delete them").click()
+        page.locator("tr", has_text="old").get_by_role("button", name="Delete jobs").click()
+        page.get_by_role("button", name="Delete 1 waiting job").click()
 
         expect(page.get_by_text("1 job deleted.")).to_be_visible()
 
