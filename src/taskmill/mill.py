@@ -48,8 +48,9 @@ class Mill:
     """The tasks of a program and the store that their jobs live in.
 
     - *url*: ``sqlite:///jobs.db`` (a file, made on first use), ``postgresql://user@host/database`` (a schema in
-      it, made on first use; needs ``taskmill[postgres]``) or ``memory://``; without one, what the environment
-      variable TASKMILL_URL says, else ``sqlite:///taskmill.db``. Options are in docs/stores.md.
+      it, made on first use; needs ``taskmill[postgres]``), ``redis://host:6379/0`` (needs ``taskmill[redis]``) or
+      ``memory://``; without one, what the environment variable TASKMILL_URL says, else ``sqlite:///taskmill.db``.
+      Options are in docs/stores.md.
     - *imports*: modules that define tasks, which a worker imports before it starts.
     - *lease* (30 s): a process that gives no sign of life for so long is taken for dead. On one host, death
       is noticed at once.

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 SQL = Queries("taskmill._storage.postgres", "inspection.sql")
 
-# How many jobs are read for one page of a search: some 50 ms.
+# How many jobs are read for one page of a search: some 100 ms.
 _READ = 20_000
 _BEYOND = (1 << 63) - 1
 
