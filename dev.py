@@ -22,6 +22,8 @@ PYTHON = BIN / "python"
 PIP: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 MARKER = VENV / "installed.txt"
 QUALITY = "tests/test_quality.py"
+WHOLE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""In two processes, for much of the suite waits for others; a part of it runs in one, with its log if asked for."""
 
 COMMANDS = {
     "demo": "show taskmill at work: `taskmill demo`",
@@ -65,7 +67,7 @@ def main(argv: list[str]) -> int:
         os.chdir(here)
     tools: dict[str, list[str | Path]] = {
         "demo": [BIN / "taskmill", "demo"],
-        "test": [PYTHON, "-m", "pytest"],
+        "test": [PYTHON, "-m", "pytest", *([] if rest else WHOLE)],
         "bench": [PYTHON, "-m", "bench"],
         "bench-peers": [PYTHON, "-m", "bench.peers"],
         "soak": [PYTHON, "-m", "soak"],
@@ -91,7 +93,7 @@ def check(arguments: list[str]) -> int:
     """Run the two parts one after the other, the second in any case, and name those that failed."""
     parts = {"formatting, lint and types": ["-v", QUALITY]}
     if "--no-tests" not in arguments:
-        parts["tests"] = ["--ignore", QUALITY, *arguments]
+        parts["tests"] = ["--ignore", QUALITY, *(arguments or WHOLE)]
     failed = [name for name, part in parts.items() if run(PYTHON, "-m", "pytest", *part).returncode]
     print(f"check: {' and '.join(failed)} failed" if failed else "check: all good")
     return 1 if failed else 0
