@@ -28,7 +28,7 @@ local function column_of(row, column)
 end
 
 -- Store the jobs whose arguments begin with that one, all or none: how many were new, and the ids that others of them are
--- known by, by their place. The version of the store grows by as many as are new, and gives the names.
+-- known by, by their place, and the version of the store, which grows by as many as are new and gives them their names.
 local function add(first_argument)
   local count = (#ARGV - first_argument + 1) / COLUMNS
   local last = call('INCRBY', BASE .. 'version', count) - count
@@ -85,5 +85,5 @@ local function add(first_argument)
   if fresh < count then
     call('INCRBY', BASE .. 'version', fresh - count)
   end
-  return fresh, known
+  return fresh, known, last + fresh
 end
