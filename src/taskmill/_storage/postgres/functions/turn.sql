@@ -52,7 +52,7 @@ begin
     perform taskmill.tell(news);
     select min(run_at) into next_at from taskmill.look(_wants, _queues, _knows);
     return json_build_object(
-        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', taskmill.told(claimed)
+        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', case when cardinality(claimed) > 0 then taskmill.told(claimed) end
     );
 end $$;
 
