@@ -149,6 +149,10 @@ class Database:
         except FAILURES as error:
             raise self._told(error) from error
 
+    def has_backend(self, pid: int) -> bool:
+        """Whether the server's process *pid* works for this one."""
+        return self._pool.has_backend(pid)
+
     def close(self) -> None:
         self._pool.drop_idle()
 

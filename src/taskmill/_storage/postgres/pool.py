@@ -71,6 +71,11 @@ class Pool:
             else:
                 self._idle.append(connection)
 
+    def has_backend(self, pid: int) -> bool:
+        """Whether the server's process *pid* serves one of these connections."""
+        with self._mutex:
+            return any(connection.info.backend_pid == pid for connection in (*self._idle, *self._used))
+
     def drop_idle(self) -> None:
         """Close what nobody uses: one was found lost, and most likely they all are."""
         with self._mutex:
