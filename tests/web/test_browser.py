@@ -187,6 +187,7 @@ class TestHostileTexts:
                 page.set_viewport_size({"width": 360, "height": 780})
                 faults += [(path, "phone", screen.overflow())] if screen.overflow() else []
                 page.set_viewport_size({"width": 1280, "height": 800})
+            screen.page.close()
 
         assert faults == []
 
