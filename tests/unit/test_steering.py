@@ -6,6 +6,10 @@ import pytest
 
 from taskmill import Event, Mill, State, Task, current_job
 from taskmill._app import steering
+from taskmill._core import lifecycle
+from taskmill._core.instant import MINUTE, SECOND
+from taskmill._core.lifecycle import Settlement
+from taskmill._core.outcome import Succeeded
 from taskmill.testing import FakeClock
 from tests.unit.little_worker import LittleWorker
 
@@ -45,6 +49,18 @@ class TestEvents:
         ]
         assert (events[0].job_id, events[0].args, events[0].kwargs) == (first.id, (1,), {"b": 2})
         assert events[0].at < events[1].at < events[2].at
+
+    def test_a_start_stands_before_its_end_whatever_the_clock_of_the_worker_says(
+        self, mill: Mill, add: Any
+    ) -> None:
+        add.enqueue(1)
+        storage = mill.app.storage
+        session = storage.sessions.open(kind="worker", lease=MINUTE)
+        [claimed] = storage.jobs.turn(session, [], claim=1, wants={"thread": 1}, queues=None).claimed
+        settlement = Settlement(claimed, lifecycle.succeed(Succeeded("1")), storage.now() + SECOND)
+        storage.jobs.turn(session, [settlement], claim=2, wants={}, queues=None)
+
+        assert [event.kind for event in mill.events()] == ["enqueued", "started", "succeeded"]
 
     def test_every_attempt_is_among_them(self, mill: Mill, worker: LittleWorker, clock: FakeClock) -> None:
         @mill.task(name="flaky", retries=1, retry_delay=0)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 from taskmill._app.events import history, of_job
@@ -126,7 +128,17 @@ def queues(app: Application) -> Sequence[QueueCount]:
 
 
 def events(app: Application, limit: int) -> list[Event]:
-    """The latest *limit* lifecycle events that the store can tell of, in the order of time."""
-    found = [event for job in app.storage.inspection.recent(limit) for event in history(app, job)]
+    """The latest *limit* lifecycle events that the store tells of, by time, and of one job as they came."""
+    recent = app.storage.inspection.recent(limit)
+    found = [told for job in recent for told in _in_order(history(app, job))]
     # The sort is stable: what a job went through in the same microsecond stays in its order.
-    return sorted(found, key=lambda event: event.at)[-limit:] if limit > 0 else []
+    found.sort(key=itemgetter(0))
+    return [event for _, event in found[-limit:]] if limit > 0 else []
+
+
+def _in_order(events: Iterable[Event]) -> Iterator[tuple[datetime, Event]]:
+    """Each with when it is told: a start, by a worker's clock, may seem to be later than the end that the store saw."""
+    told_at = datetime.min.replace(tzinfo=UTC)
+    for event in events:
+        told_at = max(told_at, event.at)
+        yield told_at, event
