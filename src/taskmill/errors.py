@@ -10,6 +10,7 @@ TaskmillError
 ├── EnqueueError                the call cannot become a job; nothing was stored
 │   ├── InvalidArguments        the arguments do not fit the task's signature
 │   ├── InvalidOption           an option of the call is wrong, such as a naive datetime
+│   ├── CannotJoin              the transaction of `using(connection=...)` cannot take the job in
 │   ├── Unserializable          an argument (or result) has no lossless text form
 │   └── PayloadTooLarge         an argument list (or result) above the size limit
 ├── ResultError                 what `Result.get()` raises instead of returning a value
@@ -125,6 +126,10 @@ class InvalidArguments(EnqueueError, TypeError):
 
 class InvalidOption(EnqueueError, ValueError):
     """An option of `using()` is wrong; the message names it and what it may be."""
+
+
+class CannotJoin(EnqueueError, ValueError):
+    """The transaction of `using(connection=...)` cannot take the job in; the message says why, and what to do."""
 
 
 class Unserializable(EnqueueError, TypeError):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overloa
 
 from taskmill._app import steering
 from taskmill._app.application import Application, Hook
-from taskmill._app.bridge import in_thread
 from taskmill._app.check import Duration
 from taskmill._app.context import Context
 from taskmill._app.definition import TaskMaker, define
@@ -20,7 +19,7 @@ from taskmill._app.periodic import check_schedule
 from taskmill._app.periodic import register as register_periodic
 from taskmill._app.result import Result
 from taskmill._app.signals import Handler, check_kinds
-from taskmill._app.signature import Pipeline, Signature, enqueue_all
+from taskmill._app.signature import Pipeline, Signature, aenqueue_all, enqueue_all
 from taskmill._storage.open import shown
 from taskmill.errors import ConfigurationError
 
@@ -248,6 +247,8 @@ class Mill:
     def enqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]:
         """Store calls and pipelines in one transaction, all or none; their results in order.
 
+        Where some of them name a connection (``task.using(connection=...).s(...)``), its transaction stores them all.
+
         >>> results = mill.enqueue_many(add.s(n, n) for n in range(1000))
         """
         return enqueue_all(self._app, calls)
@@ -259,7 +260,7 @@ class Mill:
 
     async def aenqueue_many(self, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]:
         """As `enqueue_many`, without blocking the event loop."""
-        return await in_thread(enqueue_all, self._app, calls)
+        return await aenqueue_all(self._app, calls)
 
     def result(self, job_id: str) -> Result[Any]:
         """The handle of the job with that id, whoever enqueued it."""

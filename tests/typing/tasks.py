@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from typing import Any, assert_type
 
@@ -124,6 +125,7 @@ def options() -> None:
     assert_type(add.using(tags=["a"]).using(expires=60).s(2, 3), Signature[int])
     assert_type(add.map([1, 2]), list[Result[int]])
 
+    assert_type(add.using(connection=sqlite3.connect("jobs.db")).enqueue(2, 3), Result[int])
     add.using(priority=5).enqueue(2, "3")  # type: ignore[arg-type]
     add.using(priorities=5)  # type: ignore[call-arg]
     add.using(delay="5")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any
 
-from taskmill._app import check, events
+from taskmill._app import check, events, within
 from taskmill._app.check import Duration
 from taskmill._app.context import Context, awaited_threads, give_way
 from taskmill._app.holdings import Holdings
@@ -138,8 +138,13 @@ class Application:
         self.tasks.add(task)
         self._unread.append(task.func)
 
-    def submit(self, jobs: Sequence[NewJob]) -> Sequence[str]:
-        """Store *jobs*, all or none, and tell who listens; the ids that they are known by."""
+    def submit(self, jobs: Sequence[NewJob], connection: Any = None) -> Sequence[str]:
+        """Store *jobs*, all or none, and tell who listens; the ids that they are known by.
+
+        With a *connection* its transaction stores them.
+        """
+        if connection is not None:
+            return within.submit(self, jobs, connection)
         job_ids = self.storage.jobs.add(jobs)
         if self.signals.wants("enqueued"):
             # One with a key that is known already was not stored.

@@ -121,21 +121,23 @@ def _limit(option: str, value: Duration | None) -> float | None:
 
 
 class CallOptions(NamedTuple):
-    """What a call says beside its arguments: fields of its job, and an expiry given as an instant."""
+    """What a call says beside its arguments: fields of its job, an expiry given as an instant, whose transaction."""
 
     fields: JobFields
     expires_at: int | None = None
+    connection: Any = None
 
     @classmethod
     def of(cls, settings: CallSettings) -> CallOptions:
         """The options that *settings* describe; InvalidOption says what is wrong with them."""
         with check.refused_as(InvalidOption):
-            return cls(_fields_of(settings), _expires_at(settings.get("expires")))
+            return cls(_fields_of(settings), _expires_at(settings.get("expires")), settings.get("connection"))
 
     def also(self, more: CallOptions) -> CallOptions:
         """These options, where *more* does not say otherwise."""
         expires_at = more.expires_at if "expires_in" in more.fields else self.expires_at
-        return CallOptions({**self.fields, **more.fields}, expires_at)
+        connection = self.connection if more.connection is None else more.connection
+        return CallOptions({**self.fields, **more.fields}, expires_at, connection)
 
 
 PLAIN = CallOptions({})
@@ -147,7 +149,9 @@ def _fields_of(settings: CallSettings) -> JobFields:
         raise ValueError("delay and run_at say the same in two ways: give one of them")
     found: dict[str, Any] = {}
     for option, value in settings.items():
-        check.known("option", option, _CALL_OPTIONS)
+        if option == "connection":
+            continue
+        check.known("option", option, (*_CALL_OPTIONS, "connection"))
         field, convert = _CALL_OPTIONS[option]
         found[field] = convert(value)
     if found.get("delay") is not None:

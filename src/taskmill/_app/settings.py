@@ -69,3 +69,4 @@ class CallSettings(TypedDict, total=False):
     headers: Mapping[str, str] | None
     lock: str | None
     result_ttl: Duration
+    connection: object

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
 
+from taskmill._app import within
 from taskmill._app.bridge import in_thread
 from taskmill._app.result import PipelineResult, Result
 from taskmill._core.identity import new_job_id
@@ -44,7 +45,8 @@ class Signature(Generic[R_co]):
 
     async def aenqueue(self) -> Result[R_co]:
         """As `enqueue`, without blocking the event loop."""
-        return await in_thread(self.enqueue)
+        [result] = await aenqueue_all(self.app, [self])
+        return result
 
     def then(
         self, step: Signature[S] | Pipeline[S] | Enqueueable[..., S], *args: Any, **kwargs: Any
@@ -63,6 +65,11 @@ class Signature(Generic[R_co]):
     def app(self) -> Application:
         """Where it would be enqueued."""
         return self.task.app
+
+    @property
+    def steps(self) -> tuple[Signature[Any], ...]:
+        """It is a pipeline of itself."""
+        return (self,)
 
     def __repr__(self) -> str:
         given = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
@@ -98,12 +105,13 @@ class Pipeline(Generic[R_co]):
             InvalidArguments: a step cannot take its arguments and the result before it.
             InvalidOption: a step has a `key`.
         """
-        jobs = self.new_jobs()
-        return self.result(list(self.app.submit(jobs)))
+        [result] = enqueue_all(self.app, [self])
+        return cast("PipelineResult[R_co]", result)
 
     async def aenqueue(self) -> PipelineResult[R_co]:
         """As `enqueue`, without blocking the event loop."""
-        return await in_thread(self.enqueue)
+        [result] = await aenqueue_all(self.app, [self])
+        return cast("PipelineResult[R_co]", result)
 
     def then(
         self, step: Signature[S] | Pipeline[S] | Enqueueable[..., S], *args: Any, **kwargs: Any
@@ -145,16 +153,65 @@ class Pipeline(Generic[R_co]):
         return job
 
 
-def enqueue_all(app: Application, calls: Iterable[Signature[Any] | Pipeline[Any]]) -> list[Result[Any]]:
+Call: TypeAlias = Signature[Any] | Pipeline[Any]
+
+
+class _Batch(NamedTuple):
+    """Calls that are stored together, and the jobs of each."""
+
+    calls: Sequence[Call]
+    groups: Sequence[list[NewJob]]
+
+    @classmethod
+    def of(cls, app: Application, calls: Sequence[Call]) -> Self:
+        return cls(calls, [_jobs_of(app, call) for call in calls])
+
+    @property
+    def jobs(self) -> list[NewJob]:
+        return [job for group in self.groups for job in group]
+
+    def results(self, job_ids: Sequence[str]) -> list[Result[Any]]:
+        """The handle of each call."""
+        ids = iter(job_ids)
+        return [
+            call.result([next(ids) for _ in group])
+            for call, group in zip(self.calls, self.groups, strict=True)
+        ]
+
+
+def enqueue_all(app: Application, calls: Iterable[Call]) -> list[Result[Any]]:
     """Store all *calls* in one transaction; their results in order."""
+    batch = _Batch.of(app, list(calls))
+    jobs = batch.jobs
+    return batch.results(app.submit(jobs, _connection_of(batch.calls)) if jobs else ())
+
+
+async def aenqueue_all(app: Application, calls: Iterable[Call]) -> list[Result[Any]]:
+    """As `enqueue_all`, without blocking the event loop."""
     calls = list(calls)
-    groups = [_jobs_of(app, call) for call in calls]
-    jobs = [job for group in groups for job in group]
-    job_ids = iter(app.submit(jobs) if jobs else ())
-    return [call.result([next(job_ids) for _ in group]) for call, group in zip(calls, groups, strict=True)]
+    connection = _connection_of(calls)
+    if connection is None:
+        return await in_thread(enqueue_all, app, calls)
+    batch = _Batch.of(app, calls)
+    return batch.results(await within.asubmit(app, batch.jobs, connection))
 
 
-def _jobs_of(app: Application, call: Signature[Any] | Pipeline[Any]) -> list[NewJob]:
+def _connection_of(calls: Sequence[Call]) -> Any:
+    """The one that they name, which then stores them all; None where none is named."""
+    named = {
+        id(step.options.connection): step.options.connection
+        for call in calls
+        for step in getattr(call, "steps", ())
+        if step.options.connection is not None
+    }
+    if len(named) > 1:
+        raise InvalidOption(
+            "these calls are stored together, and name different connections: let all name one"
+        )
+    return next(iter(named.values()), None)
+
+
+def _jobs_of(app: Application, call: Call) -> list[NewJob]:
     if not isinstance(call, Signature | Pipeline):
         raise InvalidArguments(f"{call!r} is no call: write enqueue_many(task.s(x) for x in ...)")
     if call.app is not app:

@@ -54,6 +54,8 @@ class Enqueueable(ABC, Generic[P, R_co]):
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Result[R_co]:
         """As `enqueue`, without blocking the event loop."""
         task, options = self._call
+        if options.connection is not None:
+            return await self.s(*args, **kwargs).aenqueue()
         return await in_thread(task.enqueue_call, args, kwargs, options)
 
     def s(self, /, *args: Any, **kwargs: Any) -> Signature[R_co]:
@@ -84,6 +86,9 @@ class Enqueueable(ABC, Generic[P, R_co]):
         - `key`: while a job of this task with this key is in the store, in whatever state, the call is not
           stored again: `enqueue` returns the handle of the one that is there.
         - `tags`, `headers`: texts that travel with the job, for people and for `Context.headers`.
+        - `connection`: a connection (or session) of the program's own to the database that holds the store. Its open
+          transaction takes the job in, so that the job exists if and only if that is committed, which is the caller's.
+          One of sqlite3, psycopg, SQLAlchemy or Django; async ones with `aenqueue`. CannotJoin if it cannot be.
 
         >>> result = report.using(delay=30, priority=5, key="2026-01-31").enqueue()
         """
@@ -176,13 +181,13 @@ class BaseTask(Enqueueable[P, R_co]):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CallOptions = PLAIN
     ) -> Result[R_co]:
         """Store one call."""
-        [job_id] = self.app.submit([self.new_job(args, kwargs, options)])
+        [job_id] = self.app.submit([self.new_job(args, kwargs, options)], options.connection)
         return Result(self.app, job_id, self.name)
 
     def enqueue_each(self, items: Iterable[Any], options: CallOptions = PLAIN) -> list[Result[R_co]]:
         """Store one call for each item, in one transaction."""
         jobs = [self.new_job((item,), {}, options) for item in items]
-        job_ids = self.app.submit(jobs) if jobs else ()
+        job_ids = self.app.submit(jobs, options.connection) if jobs else ()
         return [Result(self.app, job_id, self.name) for job_id in job_ids]
 
     def _surroundings(self) -> AbstractContextManager[Context]:

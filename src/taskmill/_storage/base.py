@@ -24,7 +24,9 @@ from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.record import Job
 from taskmill._core.tally import Tally
+from taskmill._storage.callers.base import Entry
 from taskmill._storage.wake import Wake
+from taskmill.errors import CannotJoin
 
 CancelAnswer = Literal["cancelled", "requested", "ended", "missing"]
 
@@ -137,6 +139,17 @@ class JobStore(ABC):
         whatever state, is not stored either: the id of the stored one is returned in its place. A job with
         `step` > 0 starts `blocked`, every other `queued`.
         """
+
+    def join(self, jobs: Sequence[NewJob]) -> Entry:  # noqa: ARG002  (those who can, need them)
+        """Prepare *jobs* to be added by a transaction of the caller's; until it is committed nobody sees them.
+
+        Workers are woken by the commit where the store can do that itself, elsewhere by `Wake.jobs_added` after it.
+        A store that cannot be part of such a transaction leaves this as it is: CannotJoin.
+        """
+        raise CannotJoin(
+            "the store of this Mill is in no SQL database, so no transaction can hold its jobs: use a sqlite:/// or "
+            "postgresql:// store where your data is, or enqueue after your commit, without connection="
+        )
 
     @abstractmethod
     def turn(

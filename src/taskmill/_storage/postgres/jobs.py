@@ -11,11 +11,13 @@ from taskmill._core.event import Notice
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import MOST_CRASHES, Settlement
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
+from taskmill._storage.callers.base import Entry
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.sessions import PostgresSessions
 from taskmill._storage.postgres.version import Version
+from taskmill._storage.postgres.within import PostgresEntry
 from taskmill._storage.rows import error_text
 from taskmill._storage.sql import Queries
 
@@ -42,6 +44,9 @@ class PostgresJobs(JobStore):
             self._version.changed()
             self._wake.jobs_added()
         return ids or [call.job_id for call in calls]
+
+    def join(self, jobs: Sequence[NewJob]) -> Entry:
+        return PostgresEntry(self._database, jobs, [as_row(job) for job in jobs])
 
     def turn(
         self,

@@ -7,8 +7,8 @@ from functools import lru_cache
 from itertools import chain, compress
 from typing import Any
 
+from taskmill._storage.callers.base import Statements
 from taskmill._storage.sqlite.changes import SQL
-from taskmill._storage.sqlite.opening import Connection
 
 Row = tuple[Any, ...]
 # Made when they are written: their times are those of the store.
@@ -20,7 +20,7 @@ INLINE = 1024
 MOST = 50
 
 
-def insert_rows(connection: Connection, rows: Sequence[Row]) -> None:
+def insert_rows(connection: Statements, rows: Sequence[Row]) -> None:
     """Insert *rows*, whose columns are those of the statement, in order; up to MOST of them are one statement."""
     for start in range(0, len(rows), MOST):
         connection.execute(*insertion(rows[start : start + MOST]))

@@ -9,6 +9,7 @@ from taskmill._core.event import Notice
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
+from taskmill._storage.callers.base import Entry, Statements
 from taskmill._storage.clock import Clock
 from taskmill._storage.sqlite import quick
 from taskmill._storage.sqlite.changes import SQL, Changes, delete
@@ -19,6 +20,7 @@ from taskmill._storage.sqlite.opening import Connection
 from taskmill._storage.sqlite.quick import QuickTurn, claimed_under
 from taskmill._storage.sqlite.sessions import SqliteSessions
 from taskmill._storage.sqlite.turn import Round, stale_of
+from taskmill._storage.sqlite.within import SqliteEntry
 from taskmill._storage.wake import Wake
 
 
@@ -45,6 +47,9 @@ class SqliteJobs(JobStore):
             ids = self._database.write(lambda connection: insert(connection, jobs, self._clock.wall()))
         self._wake.jobs_added()
         return ids
+
+    def join(self, jobs: Sequence[NewJob]) -> Entry:
+        return SqliteEntry(self._database.path, lambda caller: insert(caller, jobs, self._clock.wall()))
 
     def turn(
         self,
@@ -195,7 +200,7 @@ class SqliteJobs(JobStore):
 # --- add
 
 
-def insert(connection: Connection, jobs: Sequence[NewJob], now: int) -> list[str]:
+def insert(connection: Statements, jobs: Sequence[NewJob], now: int) -> list[str]:
     insert_rows(connection, _rows(jobs, now))
     for job in jobs:
         if len(job.args) > INLINE:
@@ -208,7 +213,7 @@ def _is_one_row(job: NewJob) -> bool:
     return job.key is None and len(job.args) <= INLINE
 
 
-def _known_by(connection: Connection, job: NewJob) -> str:
+def _known_by(connection: Statements, job: NewJob) -> str:
     place = {"job_id": job.job_id, "task": job.task, "key": job.key}
     [job_id] = connection.execute(SQL.known_by, place).fetchone()
     return str(job_id)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from functools import cache
 
+from taskmill._storage.callers.base import Statements
 from taskmill._storage.migrations import Migration, check_usable, migrations_of, missing_behind
 from taskmill.errors import NotAStore
 
@@ -17,7 +18,7 @@ def known_version() -> int:
     return max(known.number for known in _migrations())
 
 
-def version(connection: sqlite3.Connection) -> int:
+def version(connection: Statements) -> int:
     """The schema of the file; 0 where taskmill has no tables yet."""
     has_meta = "select 1 from sqlite_master where type = 'table' and name = 'taskmill_meta'"
     if connection.execute(has_meta).fetchone() is None:
@@ -30,19 +31,19 @@ def version(connection: sqlite3.Connection) -> int:
     return schema
 
 
-def check(connection: sqlite3.Connection, where: str) -> None:
+def check(connection: Statements, where: str) -> None:
     """Raise SchemaTooNew if a newer taskmill made of the file what this one must not touch."""
     if found := version(connection):
         usable_from = _number(connection, "usable from")
         check_usable(where, found=found, usable_from=usable_from, known=known_version())
 
 
-def _number(connection: sqlite3.Connection, name: str) -> int | None:
+def _number(connection: Statements, name: str) -> int | None:
     row = connection.execute("select value from taskmill_meta where name = ?", (name,)).fetchone()
     return int(row[0]) if row is not None and str(row[0]).isdecimal() else None
 
 
-def migrate(connection: sqlite3.Connection, where: str) -> None:
+def migrate(connection: Statements, where: str) -> None:
     """Bring the file to the known version, if it is not there or beyond; the caller holds the write transaction."""
     check(connection, where)
     for missing in missing_behind(version(connection), _migrations()):

@@ -1,6 +1,6 @@
 -- The jobs, each with the fields of a NewJob; whether any of them is new and, unless all are, the ids that they are known
 -- by, in order.
-create or replace function taskmill.add(
+create or replace function taskmill.store(
     _jobs json, _count integer, _wall bigint, out changed boolean, out ids text[]
 )
 language plpgsql as $$
@@ -20,6 +20,15 @@ begin
             from json_to_recordset(_jobs) as j (job_id text, task text, key text)
         );
     end if;
+end $$;
+
+-- The same, and whoever rests is rung.
+create or replace function taskmill.add(
+    _jobs json, _count integer, _wall bigint, out changed boolean, out ids text[]
+)
+language plpgsql as $$
+begin
+    select s.changed, s.ids into changed, ids from taskmill.store(_jobs, _count, _wall) s;
     if changed then
         perform taskmill.ring();
     end if;
