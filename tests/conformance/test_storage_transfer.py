@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from taskmill._core.instant import HOUR, SECOND
-from taskmill._core.job import ErrorInfo, State
+from taskmill._core.job import ErrorInfo
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Storage
 from taskmill._storage.memory import MemoryStorage

@@ -984,9 +984,7 @@ class MemoryTransfer(Transfer):
             tables = changes.tables
             if tables.outgoing is None:
                 resting = (
-                    group
-                    for group in _groups(tables)
-                    if all(row.state is not State.RUNNING for row in group)
+                    group for group in _groups(tables) if all(row.state is not State.RUNNING for row in group)
                 )
                 rows = [row for group in islice(resting, limit) for row in group]
                 jobs = [_job(row, tuple(row.attempts)) for row in rows]

@@ -17,7 +17,7 @@ from taskmill._core.job import EXECUTORS, HIGHEST_PRIORITY, LOWEST_PRIORITY, Err
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Load, ScheduleState
 
-_LARGEST = (1 << 53) - 1
+_LARGEST = (1 << 63) - 1
 
 JSON = dict[str, Any]
 

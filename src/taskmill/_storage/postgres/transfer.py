@@ -72,7 +72,9 @@ class PostgresTransfer(Transfer):
                 return None
             for schedule in load.schedules:
                 _do(connection, SQL.adopt, schedule._asdict())
-            refs = {job.job_id: ref for job in load.jobs for [ref] in _do(connection, SQL.insert, row_of(job))}
+            refs = {
+                job.job_id: ref for job in load.jobs for [ref] in _do(connection, SQL.insert, row_of(job))
+            }
             for job in load.jobs:
                 for attempt in job.attempts if job.job_id in refs else ():
                     _do(connection, SQL.insert_attempt, {"job": refs[job.job_id], **attempt_row(attempt)})
@@ -132,9 +134,7 @@ def _take_out(connection: Connection, limit: int) -> Load:
     jobs = _jobs(connection, heads)
     claimed = {ref for ref, job in jobs.items() if _is_active(job) and ref not in seized}
     held_back = {job.pipeline for ref, job in jobs.items() if ref in claimed} - {None}
-    taken = {
-        ref: job for ref, job in jobs.items() if ref not in claimed and job.pipeline not in held_back
-    }
+    taken = {ref: job for ref, job in jobs.items() if ref not in claimed and job.pipeline not in held_back}
     _do(connection, SQL.line_up, (sorted(seized - taken.keys()),))
     _do(connection, SQL.take_out, (list(taken),))
     schedules = [ScheduleState._make(row) for row in _do(connection, SQL.take_schedules)]

@@ -111,7 +111,9 @@ def _take_out(connection: Connection, limit: int) -> Load:
 def _insert(connection: Connection, job: Job) -> bool:
     """Whether it is new."""
     row = row_of(job)
-    long = {kind: row[kind] for kind in ("args", "result") if row[kind] is not None and len(row[kind]) > INLINE}
+    long = {
+        kind: row[kind] for kind in ("args", "result") if row[kind] is not None and len(row[kind]) > INLINE
+    }
     found = connection.execute(SQL.insert, {**row, **dict.fromkeys(long)}).fetchone()
     if found is None:
         return False
