@@ -7,6 +7,7 @@ import json
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_whatever_a_store_holds_comes_back(
             worker.start(claimed, slot)
     if crashes:
         worker.crash(alone=False)
-    for store, target in zip(stores, stores[1:], strict=False):
+    for store, target in pairwise(stores):
         # Sessions stay where they are, and so does who waits for a lock.
         before = [replace(at_rest(job), session=None, waits_for=None) for job in all_of(store)]
         load(target, export(store), again=False)

@@ -44,9 +44,8 @@ def _write(file: Path, lines: Iterable[str]) -> None:
     """Under a hidden name until it is whole and on disk; arguments of jobs are nobody else's business."""
     part = file.with_name(f".{file.name}.{new_job_id()}.part")
     try:
-        with open(
-            os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-        ) as stream:
+        part.touch(mode=0o600, exist_ok=False)
+        with part.open("w", encoding="utf-8") as stream:
             stream.writelines(f"{line}\n" for line in lines)
             stream.flush()
             os.fsync(stream.fileno())

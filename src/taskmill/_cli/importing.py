@@ -18,8 +18,8 @@ from taskmill.errors import NotAnExport
 def configure(parser: Parser) -> None:
     """The options."""
     parser.describe(
-        "Store the jobs, schedules and pauses of an export; the store is made if need be. Repeated, after it was killed or "
-        "by mistake, it stores nothing twice, whatever has become of the jobs.",
+        "Store the jobs, schedules and pauses of an export; the store is made if need be. Repeated, after it was "
+        "killed or by mistake, it stores nothing twice, whatever has become of the jobs.",
         example="  taskmill import jobs.ndjson --url redis://localhost\n"
         "  taskmill import - --url sqlite:///new.db",
     )

@@ -22,9 +22,9 @@ _SHOWN = 10
 def configure(parser: Parser) -> None:
     """The options."""
     parser.describe(
-        "Move jobs, schedules and pauses to another store, of whatever kind, while workers work in both. What runs stays, "
-        "and is told of by status 1: run it again. So it can be where it was killed. docs/operations.md says how a queue "
-        "moves house.",
+        "Move jobs, schedules and pauses to another store, of whatever kind, while workers work in both. What "
+        "runs stays, and is told of by status 1: run it again then, as you can where it was killed. "
+        "docs/operations.md says how a queue moves house.",
         example="  taskmill move --from sqlite:///jobs.db --to postgresql://app@db/app\n"
         "  taskmill move --from sqlite:///jobs.db --to redis://localhost --json",
     )
@@ -49,7 +49,7 @@ def run(arguments: Any) -> int:
         _tell(f"{counted(len(moved.known), 'job')} dropped, as their ids or keys were there already: {names}")
     if moved.left:
         _tell(
-            f"{counted(moved.left, 'job')} left, that run or have a step that runs: run this again when they have ended"
+            f"{counted(moved.left, 'job')} left: they run, or a step of theirs does, so run this again later"
         )
         return exit_code.FAILURE
     return exit_code.OK

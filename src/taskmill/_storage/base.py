@@ -391,8 +391,8 @@ class StatisticStore(ABC):
 class Transfer(ABC):
     """Jobs and schedules on their way from store to store, each in one of them only.
 
-    `pack` takes them out of one and keeps them as a crate there, which is durable and out of everybody's reach; the other
-    one unpacks a crate once, whoever brings it and however often; then it is forgotten by the first.
+    `pack` takes them out of one and keeps them as a crate there, which is durable and out of everybody's reach;
+    the other one unpacks a crate once, whoever brings it and however often; then it is forgotten by the first.
     """
 
     @abstractmethod
@@ -401,17 +401,17 @@ class Transfer(ABC):
 
     @abstractmethod
     def read(self, *, after: str | None, limit: int) -> Page:
-        """A page of the jobs with their attempts, in the order of adding; the steps of a pipeline are on one, of one moment.
+        """A page of the jobs with their attempts, in the order of adding; a pipeline is on one page, as of one moment.
 
         *after* is `Page.more` of the page before. A page holds up to *limit* jobs and pipelines.
         """
 
     @abstractmethod
     def pack(self, target: str, *, limit: int) -> Crate | None:
-        """Take up to *limit* jobs and pipelines out, in the order of adding, with all schedules; None if there are none.
+        """Take up to *limit* jobs and pipelines out, by the order of adding, and all schedules; None without any.
 
-        What runs stays, and so does a pipeline of which a step runs. While there is a crate that was not forgotten, it is
-        returned (whatever its target) and nothing else is taken out.
+        What runs stays, and so does a pipeline of which a step runs. While there is a crate that was not
+        forgotten, it is returned (whatever its target) and nothing else is taken out.
         """
 
     @abstractmethod

@@ -34,7 +34,7 @@ class Caller:
             self._wake.jobs_added()
         return ((place, job_id.decode()) for place, job_id in zip(known[::2], known[1::2], strict=True))
 
-    def change(self, name: str, *arguments: str | float, once: bool = False) -> Any:
+    def change(self, name: str, *arguments: str | bytes | float, once: bool = False) -> Any:
         """Run a script that changes something; its answer."""
         return self.answer(name, *arguments, once=once)[0]
 
@@ -42,7 +42,9 @@ class Caller:
         """As `change`, for the notices."""
         return self.answer(name, *arguments)[1]
 
-    def answer(self, name: str, *arguments: str | float, once: bool = False) -> tuple[Any, list[Notice]]:
+    def answer(
+        self, name: str, *arguments: str | bytes | float, once: bool = False
+    ) -> tuple[Any, list[Notice]]:
         """As `change`, with the notices."""
         return self._announced(self.link.run(name, *arguments, clock=self._now(), once=once))
 

@@ -44,7 +44,12 @@ class Link:
         forks.watch(self)
 
     def run(
-        self, name: str, *arguments: str | float, clock: str = "", once: bool = False, peeks: bool = False
+        self,
+        name: str,
+        *arguments: str | bytes | float,
+        clock: str = "",
+        once: bool = False,
+        peeks: bool = False,
     ) -> Any:
         """Run the script of that name; *once*: it is not repeated when its reply was lost.
 
