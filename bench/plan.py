@@ -12,6 +12,7 @@ from bench.subjects import BESIDE
 ALL = tuple(BESIDE)
 HUEY = "huey"
 ALONE = ("taskmill",)
+STORES = ("taskmill", "taskmill-postgres")
 ONE_THREAD = "enqueue.by_1"
 
 MEASUREMENTS = (
@@ -30,7 +31,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         measure=drain.backlog,
-        subjects=ALONE,
+        subjects=STORES,
         figures=(
             Figure("queued", "drain with 1,000,000 queued, share of its rate", "higher", (Target(0.9),)),
             Figure(
@@ -87,7 +88,7 @@ MEASUREMENTS = (
     ),
     Measurement(
         measure=enqueue.enqueue_many,
-        subjects=ALONE,
+        subjects=STORES,
         figures=(Figure("rate", "`enqueue_many`, 1,000 a call, jobs/s", "higher", (Target(100_000),)),),
     ),
     Measurement(

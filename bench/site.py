@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 Numbers = dict[str, float]
+
+
+def store_url(folder: Path, subject: str) -> str:
+    """That of a store of its own, durable as it is by default; on servers the folder's name keeps them apart."""
+    match subject:
+        case "taskmill-postgres":
+            from bench.databases import database
+
+            return database(folder)
+        case "taskmill-redis":
+            return f"{os.environ['BENCH_REDIS_URL']}?name={folder.name}"
+        case _:
+            return f"sqlite:///{folder}/taskmill.db"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,5 +49,5 @@ class Site:
 
     @property
     def url(self) -> str:
-        """That of taskmill's store, durable as it is by default."""
-        return f"sqlite:///{self.folder}/taskmill.db"
+        """That of taskmill's store."""
+        return store_url(self.folder, self.subject)

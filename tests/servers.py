@@ -156,7 +156,7 @@ begin
         execute format('delete from taskmill.%I', name);
     end loop;
     for name in select sequencename from pg_sequences where schemaname = 'taskmill' loop
-        execute format('alter sequence taskmill.%I restart', name);
+        perform setval(format('taskmill.%I', name), 1, false);
     end loop;
 end $$
 """

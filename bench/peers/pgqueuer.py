@@ -14,7 +14,8 @@ from pgqueuer import PgQueuer
 from pgqueuer.db import AsyncpgDriver
 from pgqueuer.queries import Queries
 
-from bench.peers.postgres import database, has_table
+from bench.databases import database
+from bench.peers.postgres import has_table
 from bench.subjects.base import Work
 
 BATCH = 100

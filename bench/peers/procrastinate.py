@@ -7,7 +7,8 @@ from typing import Any
 
 from procrastinate import App, PsycopgConnector
 
-from bench.peers.postgres import database, has_table
+from bench.databases import database
+from bench.peers.postgres import has_table
 from bench.subjects.base import THREADS, Work
 
 

@@ -10,6 +10,11 @@ BESIDE = {
     "taskmill-redis": Subject(
         title="taskmill, Redis", adapter="bench.subjects.taskmill:on_redis", needs="BENCH_REDIS_URL"
     ),
+    "taskmill-postgres": Subject(
+        title="taskmill, PostgreSQL",
+        adapter="bench.subjects.taskmill:on_postgres",
+        needs="BENCH_POSTGRES_URL",
+    ),
     "huey": Subject(title="Huey", adapter="bench.subjects.huey:on_sqlite"),
     "huey-nofsync": Subject(title="Huey, fsync off", adapter="bench.subjects.huey:on_sqlite_without_fsync"),
     "huey-redis": Subject(

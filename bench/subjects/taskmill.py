@@ -1,12 +1,12 @@
-"""taskmill with its defaults, on a file and on Redis."""
+"""taskmill with its defaults, over each of its stores."""
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
 
+from bench.site import store_url
 from bench.subjects.base import THREADS, Work
 from taskmill import Mill, State
 
@@ -15,6 +15,18 @@ def await_results(mill: Mill) -> None:
     """Return when no job is running in the store."""
     while mill.app.storage.inspection.find(states=[State.RUNNING], limit=1):
         time.sleep(0.001)
+
+
+def on_sqlite(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(store_url(folder, "taskmill"), work)
+
+
+def on_postgres(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(store_url(folder, "taskmill-postgres"), work)
+
+
+def on_redis(folder: Path, work: Work) -> TaskmillAdapter:
+    return TaskmillAdapter(store_url(folder, "taskmill-redis"), work)
 
 
 class TaskmillAdapter:
@@ -36,12 +48,3 @@ class TaskmillAdapter:
 
     def close(self) -> None:
         self._mill.close()
-
-
-def on_sqlite(folder: Path, work: Work) -> TaskmillAdapter:
-    return TaskmillAdapter(f"sqlite:///{folder}/taskmill.db", work)
-
-
-def on_redis(folder: Path, work: Work) -> TaskmillAdapter:
-    # The folder's name keeps the figures of one server apart.
-    return TaskmillAdapter(f"{os.environ['BENCH_REDIS_URL']}?name={folder.name}", work)

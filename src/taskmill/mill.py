@@ -47,9 +47,10 @@ W = TypeVar("W", bound=Callable[[Context], Iterator[None] | AbstractContextManag
 class Mill:
     """The tasks of a program and the store that their jobs live in.
 
-    - *url*: ``sqlite:///jobs.db`` (a file, made on first use) or ``memory://``; without one, what the
-      environment variable TASKMILL_URL says, else ``sqlite:///taskmill.db``. Options:
-      ``?durability=normal&timeout=5``.
+    - *url*: ``sqlite:///jobs.db`` (a file, made on first use), ``postgresql://user@host/database`` (a schema in
+      it, made on first use; needs ``taskmill[postgres]``), ``redis://host:6379/0`` (needs ``taskmill[redis]``) or
+      ``memory://``; without one, what the environment variable TASKMILL_URL says, else ``sqlite:///taskmill.db``.
+      Options are in docs/stores.md.
     - *imports*: modules that define tasks, which a worker imports before it starts.
     - *lease* (30 s): a process that gives no sign of life for so long is taken for dead. On one host, death
       is noticed at once.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Self
 
 LONGEST_WAIT = 20.0
-MODULE = (sys.executable, "-X", "dev", "-W", "error", "-m", "taskmill")
+MODULE = (sys.executable, "-W", "error", "-m", "taskmill")
 SCRIPT = (str(Path(sys.executable).with_name("taskmill")),)
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 
 import pytest
 
 from taskmill import Mill, State, Task
 from taskmill._cli import bench
+from taskmill._core.identity import new_job_id
 from tests.cli.process import Programs
 from tests.cli.shell import Shell
 
@@ -87,6 +89,15 @@ class TestBench:
 
         assert shell("bench", "--jobs", "10").status == 130
         assert queues(shell) == ["default"]
+
+    def test_of_a_server_the_disk_is_not_measured(self, shell: Shell, redis_url: str) -> None:
+        with closing(Mill(f"{redis_url}?name={new_job_id()}")) as mill:
+            mill.task(name="nothing")(lambda: None).enqueue()
+
+            told = shell("bench", "--jobs", "10", "--json", "--url", mill.url).json
+
+        assert told["sync_seconds"] is None
+        assert all(told[name] > 0 for name in RATES[1:] + OF_A_WORKER)
 
     def test_ctrl_c_in_the_middle(self, shell: Shell, nothing: Task[[], None], programs: Programs) -> None:
         nothing.enqueue()

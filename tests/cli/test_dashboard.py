@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,17 +30,24 @@ def url_of(tmp_path: Path) -> str:
         return mill.url
 
 
+@contextmanager
+def killed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let no process outlive a test that fails."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-m", "taskmill", "dashboard"]
     words = ["--url", url_of(tmp_path), "--port", "0", "--read-only"]
-    with subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *words], stderr=subprocess.PIPE, text=True) as process, killed(process):
         assert process.stderr is not None
         told = process.stderr.readline()
         found = re.search(r"http://(127\.0\.0\.1:\d+)/login\?token=([0-9a-f]{32}) ", told)
         assert found is not None, told
-
-        connection = http.client.HTTPConnection(found[1], timeout=10)
-        with closing(connection):
+        with closing(http.client.HTTPConnection(found[1], timeout=10)) as connection:
             connection.request("GET", f"/login?token={found[2]}")
             page = connection.getresponse().read().decode()
             connection.request("GET", "/live")
@@ -47,6 +55,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
             refused.read()
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
+        process.wait()
 
     assert "Sign in" in page
     assert refused.status == 401

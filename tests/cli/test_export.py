@@ -74,7 +74,7 @@ ENDINGS: st.SearchStrategy[Transition | None] = st.one_of(
     endings=st.lists(ENDINGS, max_size=8),
     crashes=st.booleans(),
 )
-@settings(max_examples=20, deadline=None, phases=[Phase.generate])
+@settings(max_examples=10, deadline=None, phases=[Phase.generate])
 def test_whatever_a_store_holds_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
     jobs: list[NewJob],

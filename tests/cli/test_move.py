@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill._core.identity import new_job_id
 from taskmill._storage.sqlite.storage import SqliteStorage
 from tests.cli.shell import Answer, Shell
 from tests.conformance.builders import Worker, a_job, job_of, states_of, succeeded
@@ -30,7 +31,8 @@ def test_all_moves(shell: Shell, stores: tuple[SqliteStorage, SqliteStorage]) ->
     old.jobs.pause("held")
     old.schedules.register(name="s", task="t", spec="x")
 
-    assert move(shell) == (0, "450 jobs, 1 schedule and 1 pause moved\n", "")
+    # How far it is, it says only where it takes a second.
+    assert move(shell)[:2] == (0, "450 jobs, 1 schedule and 1 pause moved\n")
 
     assert len(states_of(new)) == 450
     assert states_of(old) == {}
@@ -93,6 +95,22 @@ def test_a_move_that_was_interrupted_must_come_to_its_end(
     assert "run that one again first" in err
     assert move(shell).status == 0
     assert set(states_of(new)) == {"a", "b"}
+
+
+def test_what_the_target_cannot_hold_stays(
+    shell: Shell, stores: tuple[SqliteStorage, SqliteStorage], redis_url: str
+) -> None:
+    old, _ = stores
+    old.jobs.add([a_job("a", queue="\0"), a_job("b")])
+
+    for _ in range(2):
+        status, _, err = shell(
+            "move", "--from", "sqlite:///old.db", "--to", f"{redis_url}?name={new_job_id()}"
+        )
+
+        assert status == 3
+        assert "with a NUL" in err
+        assert states_of(old) == {"a": "queued", "b": "queued"}
 
 
 def test_there_must_be_something_to_move(shell: Shell, folder: Path) -> None:

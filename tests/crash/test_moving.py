@@ -58,7 +58,7 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(mover, 0)[1]), flush=True)
 """
 KILLED = "-9"
-JOBS = 6
+JOBS = 4
 # Who works in the source takes jobs of the first only.
 QUEUES = ("near", "far")
 

@@ -18,7 +18,7 @@ from taskmill._cli.demo.story import Show, step
 from taskmill._cli.main import main
 from taskmill._core.job import State
 
-DEMO = [sys.executable, "-X", "dev", "-W", "error", "-m", "taskmill", "demo"]
+DEMO = [sys.executable, "-W", "error", "-m", "taskmill", "demo"]
 LONGEST = 100
 CLAIMS = len(command.STEPS)
 

@@ -75,9 +75,9 @@ class TestWhereTheStoreIs:
         mill.close()
 
     def test_it_does_not_show_a_password(self) -> None:
-        mill = Mill("postgresql://me:secret@host/jobs")
+        mill = Mill("postgresql://me:secret@host/jobs?timeout=soon")
 
-        assert repr(mill) == "<Mill postgresql://me:***@host/jobs with 0 tasks>"
+        assert repr(mill) == "<Mill postgresql://me:***@host/jobs?timeout=soon with 0 tasks>"
         with pytest.raises(InvalidURL) as caught:
             mill.events()
         assert "secret" not in str(caught.value)

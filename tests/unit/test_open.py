@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from taskmill._storage.memory import MemoryStorage
 from taskmill._storage.open import open_storage, shown
+from taskmill._storage.postgres.storage import PostgresStorage
 from taskmill._storage.redis.address import address
 from taskmill._storage.redis.storage import RedisStorage
 from taskmill._storage.sqlite.storage import SqliteStorage
-from taskmill.errors import InvalidURL
+from taskmill.errors import ConfigurationError, InvalidURL
 from taskmill.testing import FakeClock
 
 
@@ -42,6 +44,19 @@ def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database() -> None:
+    storage = open_storage("postgresql://me:secret@host/jobs?timeout=2&connections=3", clock=FakeClock())
+
+    assert isinstance(storage, PostgresStorage)
+
+
+def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(ConfigurationError, match=r"pip install 'taskmill\[postgres\]'"):
+        open_storage("postgresql://host/jobs")
+
+
 @pytest.mark.parametrize(
     "url, problem",
     [
@@ -59,6 +74,7 @@ def test_a_file(url: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("sqlite:///jobs.db?timeout=-1", "timeout=-1 is no number of seconds"),
         ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
         ("memory://jobs", "nothing follows 'memory://'"),
+        ("postgresql://host/jobs?timeout=soon", "timeout=soon is no number of seconds"),
         ("redis://host:port", "Port could not be cast to integer value as 'port'"),
         ("redis://host/jobs", "a database of Redis has a number, and 'jobs' is none"),
         ("redis://host?database=2", "there is no option 'database', only name, timeout, ca_certs"),
@@ -102,6 +118,10 @@ def test_a_redis_server(url: str, told: str, base: str, password: str | None, *,
         ("postgresql://me:sec:r@e/t@host/jobs", "postgresql://me:***@host/jobs"),
         ("redis://m/e\n:secret@host", "redis://m/e\n:***@host"),
         ("sqlite:///a:b@c/jobs.db", "sqlite:///a:b@c/jobs.db"),
+        (
+            "postgresql://host/jobs?user=me&password=secret&timeout=5",
+            "postgresql://host/jobs?user=me&password=***&timeout=5",
+        ),
         ("redis://:se@cr/et@host", "redis://:***@host"),
         ("sqlite:///jobs.db", "sqlite:///jobs.db"),
         ("sqlite:////home/a@b/jobs.db", "sqlite:////home/a@b/jobs.db"),

@@ -18,7 +18,7 @@ from tests.web import shop
 
 FOLDER = Path(__file__).parents[2] / "docs/dashboard"
 TOKENS = {"operate": "0123456789abcdef"}
-WIDE, PHONE = (1180, 760), (390, 760)
+WIDE, PHONE = (1140, 700), (390, 700)
 
 
 def main() -> None:
@@ -46,19 +46,13 @@ def take(address: str) -> None:
     waiting = next(job for job in steering.find(shop.mill.app, task="shop.reports.yearly") if job.waits_for)
     pictures = {
         "overview": ("/", WIDE, "light"),
-        "overview-dark": ("/", WIDE, "dark"),
-        "jobs": ("/jobs", WIDE, "light"),
         "jobs-dark": ("/jobs", WIDE, "dark"),
         "job": (f"/jobs/{failed.job_id}", WIDE, "light"),
         "waiting": (f"/jobs/{waiting.job_id}", WIDE, "light"),
         "errors": ("/errors", WIDE, "light"),
-        "queues": ("/queues", WIDE, "light"),
         "tasks": ("/tasks", WIDE, "light"),
-        "schedules": ("/schedules", WIDE, "light"),
-        "workers": ("/workers", WIDE, "light"),
-        "locks": ("/locks", WIDE, "light"),
+        "queues-dark": ("/queues", WIDE, "dark"),
         "phone": ("/", PHONE, "light"),
-        "phone-jobs": ("/jobs", PHONE, "dark"),
     }
     tokens = Tokens(TOKENS)
     with sync_playwright() as playwright:
@@ -77,6 +71,7 @@ def take(address: str) -> None:
             page.locator("#live[data-state=on]").wait_for()
             # Whatever folder it was, the reader's is another one.
             page.evaluate("document.querySelector('.place').textContent = 'sqlite:///shop.db'")
+            page.wait_for_timeout(300)
             page.screenshot(path=FOLDER / f"{name}.png")
             context.close()
         browser.close()

@@ -11,8 +11,11 @@ from starlette.applications import Starlette
 
 from taskmill import Mill, State, Visitor, every
 from taskmill._app import steering
+from taskmill._core.identity import new_job_id
+from taskmill._core.instant import HOUR, MINUTE
+from taskmill._core.tally import Tally
 from taskmill._web.site import PAGES
-from tests.conformance.builders import Worker, a_job, a_pipeline, failed, states_of
+from tests.conformance.builders import Worker, a_job, a_pipeline, failed, states_of, succeeded
 from tests.web.browser import Answer, Browser
 
 LISTS = [path for path in PAGES if "{" not in path and path != "/enqueue"]
@@ -83,6 +86,42 @@ class TestTrouble:
         answers = [browser.get("/jobs").status for _ in range(2)]
 
         assert answers[-1] == 200
+
+
+class TestServers:
+    @pytest.mark.parametrize("kind", ["postgres", "redis"])
+    def test_a_store_on_a_server_has_the_same_pages(self, kind: str, request: pytest.FixtureRequest) -> None:
+        url = (
+            request.getfixturevalue("empty_postgres")
+            if kind == "postgres"
+            else f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
+        )
+        mill = Mill(url)
+        storage = mill.app.storage
+        worker = Worker(storage)
+        storage.jobs.add(
+            [a_job("broken"), a_job("ended"), a_job("later", delay=HOUR, args='[["needle"],{}]')]
+        )
+        storage.schedules.register(name="tidy", task="tidy", spec="every 3600")
+        storage.limits.acquire("L", worker.session)
+        broken, ended = worker.claim()
+        worker.settle(broken, failed())
+        worker.settle(ended, succeeded())
+        storage.statistics.add([Tally(storage.now() // MINUTE, "add", "failed", 3, 7)])
+        browser = Browser(mill.dashboard(auth=None))
+
+        pages = {
+            path: browser.get(path).status for path in [*LISTS, *map("/jobs/{}".format, states_of(storage))]
+        }
+        found = browser.get("/jobs?text=Needle").body
+
+        assert set(pages.values()) == {200}
+        assert 'id="job-later"' in found
+        assert 'id="job-broken"' not in found
+        assert said(browser, browser.post("/jobs/later/hasten")) == "It is due now."
+        browser.post("/queues/pause", {"queue": "default"})
+        assert [*storage.inspection.paused()] == ["default"]
+        mill.close()
 
 
 class TestActs:

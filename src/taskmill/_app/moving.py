@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskmill._storage.open import shown
-from taskmill.errors import MoveRefused
+from taskmill.errors import MoveRefused, StoreRefused
 
 if TYPE_CHECKING:
     from taskmill._storage.base import Storage
@@ -35,6 +35,7 @@ def move(source: Storage, target: Storage, tell: Callable[[int], object]) -> Mov
 
     Raises:
         MoveRefused: they are the same store, or a move from *source* to another one has not come to its end.
+        StoreRefused: *target* cannot hold one of the jobs, which is in *source* again.
     """
     identity = target.transfer.identity()
     if source.transfer.identity() == identity:
@@ -54,7 +55,13 @@ def move(source: Storage, target: Storage, tell: Callable[[int], object]) -> Mov
                 f"{len(crate.load.jobs)} jobs of {shown(source.url)} are on their way to another store, by a move that "
                 "was interrupted: run that one again first"
             )
-        known += target.transfer.unpack(crate.crate_id, crate.load) or ()
+        try:
+            known += target.transfer.unpack(crate.crate_id, crate.load) or ()
+        except StoreRefused:
+            # Back to where it can be, or nobody would ever have it.
+            source.transfer.unpack(crate.crate_id, crate.load)
+            source.transfer.forget(crate.crate_id)
+            raise
         source.transfer.forget(crate.crate_id)
         jobs += len(crate.load.jobs)
         schedules += len(crate.load.schedules)

@@ -36,7 +36,7 @@ _FAR_OFF = 24 * 60 * 60.0
 class Figures(NamedTuple):
     """Durations in seconds, rates in jobs a second; None where it was not measured."""
 
-    sync_seconds: float
+    sync_seconds: float | None
     enqueue_per_second: float
     enqueue_many_per_second: float
     drain_per_second: float | None
@@ -122,8 +122,10 @@ def _workers(storage: Storage) -> list[int]:
     return [session.pid for session in storage.inspection.sessions() if session.kind == "worker"]
 
 
-def _sync_time(storage: Storage) -> float:
-    """The median of durable writes of a page, beside the store's file."""
+def _sync_time(storage: Storage) -> float | None:
+    """The median of durable writes of a page, beside the store's file, where it is one."""
+    if not storage.url.startswith("sqlite:"):
+        return None
     with tempfile.TemporaryFile(dir=Path(storage.url.removeprefix("sqlite:///")).parent) as file:
 
         def write() -> None:

@@ -556,7 +556,8 @@ class Storage(ABC):
     def version(self) -> int:
         """A number that is another one once anybody, in whatever process, has changed the store; cheap to ask.
 
-        Until then it stays the same: an operation that finds nothing to do changes nothing.
+        Until then it stays the same: an operation that finds nothing to do changes nothing. (Where others are out of
+        sight, it is another one with each second, whatever happened.)
         """
 
     @abstractmethod

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SCHEMES = ("sqlite", "postgresql", "redis", "memory")
 _OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
+_PASSWORD_OPTION = re.compile(r"(?<=[?&])((?:ssl)?password)=[^&]*", re.IGNORECASE)
 
 DEFAULT_TIMEOUT = 5.0
 
@@ -64,7 +65,7 @@ def shown(url: str) -> str:
     """The URL without its password, for messages: of one that is mistyped, too, so rather too much is hidden."""
     if url.lower().startswith("sqlite:///"):
         return url
-    return _PASSWORD.sub(r"\1:***@", url)
+    return _PASSWORD_OPTION.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
 
 
 def _memory(url: str, rest: str, clock: Clock | None) -> Storage:

@@ -46,8 +46,8 @@ def curves(tallies: Sequence[Tally], minute: int) -> Curves:
         _chart(
             minutes,
             [
-                ("half of them", "--running", _within(buckets, minutes, 0.5)),
-                ("19 of 20", "--blocked", _within(buckets, minutes, 0.95)),
+                ("p50", "--running", _within(buckets, minutes, 0.5)),
+                ("p95", "--blocked", _within(buckets, minutes, 0.95)),
             ],
             "s",
         ),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
+import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -19,6 +21,7 @@ from taskmill._web.site import Site
 from taskmill.errors import ConfigurationError
 
 _LONGEST_WAIT = 5
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +49,12 @@ class Server:
                 "openssl rand -hex 16), so that not everybody who finds it gets in"
             )
         tokens = options.tokens or {options.role: secrets.token_hex(16)}
+        auth = Tokens(tokens)
         self._socket = _listen(options.host, options.port)
         self.port = int(self._socket.getsockname()[1])
         self._host = options.host
         self._token = None if options.tokens else next(iter(tokens.values()))
         hosts = {*LOOPBACK, *options.names, *_names_of(options.host)}
-        auth = Tokens(tokens)
         self._site = Site(app, auth)
         config = uvicorn.Config(
             Guard(self._site, auth=auth, hosts=hosts),
@@ -63,7 +66,7 @@ class Server:
             timeout_keep_alive=_LONGEST_WAIT,
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Uvicorn(config)
 
     @property
     def url(self) -> str:
@@ -73,13 +76,38 @@ class Server:
         return f"http://{host}:{self.port}{sign_in}"
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM, or, in a thread, until `stop`."""
-        with closing(self._site.reader), closing(self._socket):
+        """Serve until `stop`; in the main thread, until SIGINT or SIGTERM too."""
+        with closing(self._site.reader), closing(self._socket), self._listening():
             self._server.run(sockets=[self._socket])
 
     def stop(self) -> None:
         """Let `run` return."""
         self._server.should_exit = True
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """To signals, where Python lets a thread do that."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, lambda *_: self.stop()) for number in _ENDING}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Uvicorn(uvicorn.Server):
+    """It ends by our signal handlers: by its own it would raise the signal once more, and nothing be tidied up."""
+
+    def install_signal_handlers(self) -> None:
+        """None; of uvicorn before 0.29."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
 
 
 def is_loopback(host: str) -> bool:
@@ -96,6 +124,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # Who comes before the server is ready waits for it.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None

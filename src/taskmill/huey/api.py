@@ -10,6 +10,7 @@ from urllib.parse import quote
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import NewJob
 from taskmill._core.schedule import Schedule
+from taskmill._storage.open import shown
 from taskmill.huey.consumer import Consumer, ConsumerOptions
 from taskmill.huey.exceptions import ConfigurationError, refuse_unknown
 from taskmill.huey.lock import TaskLock
@@ -146,7 +147,7 @@ class Huey:
                 self.mill.periodic(schedule)(self.tasks[name].engine_task)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name!r} at {self.mill.url}>"
+        return f"<{type(self).__name__} {self.name!r} at {shown(self.mill.url)}>"
 
     def _define(self, func: Callable[..., Any], settings: Settings) -> TaskWrapper:
         wrapper = TaskWrapper(self, func.func if isinstance(func, TaskWrapper) else func, settings)

@@ -17,7 +17,7 @@ from taskmill._storage.postgres.address import Address
 from taskmill._storage.postgres.pool import Pool
 from taskmill._storage.postgres.schema import Connection
 from taskmill._storage.postgres.trouble import FAILURES, is_collision, is_loss, translate
-from taskmill.errors import StoreError
+from taskmill.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -61,9 +61,9 @@ class Database:
     def text(self, statement: str, parameters: Sequence[object]) -> str:
         """The only value of the only row, of a statement with ``$1`` and so on; as `rows` otherwise.
 
-        While it waits, it leaves Python to others, and comes back once, when all of the answer is there. (The driver's own
-        way comes back for each packet, and beside threads that compute, each time takes up to 5 ms.) So it is not to be
-        used where somebody may press Ctrl-C.
+        While it waits, it leaves Python to others, and comes back once, when all of the answer is there: the driver's
+        own way comes back for each packet, and beside threads that compute, that takes up to 5 ms each time. It is not
+        to be used where somebody may press Ctrl-C.
         """
         encoded = [None if value is None else str(value).encode() for value in parameters]
         return self.run(lambda connection: _text(connection, statement.encode(), encoded))
@@ -135,7 +135,10 @@ class Database:
         """Run *work*, which only reads, on what is there: all that it sees is of one moment, and nothing is made."""
 
         def snapshot(connection: Connection) -> T:
-            schema.check(connection, self.address.shown)
+            if not schema.check(connection, self.address.shown):
+                raise StoreUnavailable(
+                    f"there is no store in {self.address.shown}: name one with --url, or enqueue a first job"
+                )
             with connection.transaction():
                 connection.execute("set transaction isolation level repeatable read, read only")
                 return work(connection)
@@ -145,6 +148,10 @@ class Database:
                 return snapshot(connection)
         except FAILURES as error:
             raise self._told(error) from error
+
+    def has_backend(self, pid: int) -> bool:
+        """Whether the server's process *pid* works for this one."""
+        return self._pool.has_backend(pid)
 
     def close(self) -> None:
         self._pool.drop_idle()
@@ -173,7 +180,7 @@ class Database:
         row = connection.execute("select taskmill.clock(null)").fetchone()
         after = time.time_ns() // 1_000
         if row is not None:
-            self._ahead = int(str(row[0])) - (before + after) // 2
+            self._ahead = int(row[0]) - (before + after) // 2
 
 
 def _text(connection: Connection, statement: bytes, parameters: Sequence[bytes | None]) -> str:

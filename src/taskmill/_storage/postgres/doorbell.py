@@ -1,9 +1,9 @@
 """Rings other processes by NOTIFY, and listens for them on a connection of its own.
 
-In a small table each process that waits says what it wants to hear (functions/changes.sql, `tell` and `ring`), so that
-nothing is sent where nobody asks. What makes a ring a hint: the connection may be half open, or go through a pooler that
-lets no notification through. So whoever waits looks again after a second and, until a notification of its own has come
-back to it, much sooner.
+In a small table each process that waits says what it wants to hear (`tell` and `ring` in functions/changes.sql), so
+that nothing is sent where nobody asks. What makes a ring a hint: the connection may be half open, or go through a
+pooler that lets no notification through. So whoever waits looks again after a second and, until a notification of its
+own has come back to it, much sooner.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
@@ -37,6 +38,14 @@ _LONGEST_PAUSE = 2.0
 _SLICE = 5.0
 
 
+class Hear(Protocol):
+    """What is done with a message; *is_own*: an operation of this process sent it."""
+
+    def __call__(self, message: str, *, is_own: bool) -> None:
+        """Hear it."""
+        ...
+
+
 class Doorbell(Wake):
     """A Wake that reaches the other processes that use the same database; *on_news* is called when one is heard of."""
 
@@ -45,6 +54,7 @@ class Doorbell(Wake):
         self._database = database
         self.on_news: Callable[[], None] = lambda: None
         self._opening = threading.RLock()
+        self._saying = threading.RLock()
         self._ear: Ear | None = None
         # What the table says of this process, as far as it is known here: somebody who rang has set the room to 0.
         self._said = (0, False)
@@ -72,35 +82,42 @@ class Doorbell(Wake):
         super().rest(ring, room)
         self._say()
 
-    def _say(self) -> None:
-        """Let the others know what this process wants to hear. Less is said by the next turn, or not at all."""
-        with self._mutex:
-            room = max((_ROOMS[room] for room in self._resting.values()), default=0)
-            wanted = (max(room, self._said[0]), bool(self._waiters) or self._said[1])
+    def _say(self, *, also_less: bool = False) -> None:
+        """Let the others know what this process wants to hear; less than before only if that is asked for.
+
+        Less is said by the next turn, or when nothing was heard for a while: who waits often would say both often.
+        """
         ear = self._listen()
-        if wanted == self._said or not ear.is_heard:
-            return
-        # Without it, whoever waits looks again in time.
-        with suppress(StoreError):
-            self._database.rows(SQL.say, (ear.number, *wanted))
-            self._said = wanted
-            # What came in before was not told to this process.
-            self.on_news()
+        with self._saying:
+            with self._mutex:
+                room = max((_ROOMS[room] for room in self._resting.values()), default=0)
+                wanted = (room, bool(self._waiters))
+            if not also_less:
+                wanted = (max(room, self._said[0]), wanted[1] or self._said[1])
+            if wanted == self._said or not ear.is_heard:
+                return
+            # Without it, whoever waits looks again in time.
+            with suppress(StoreError):
+                self._database.rows(SQL.say, (ear.number, *wanted))
+                self._said = wanted
+        # What came in before was not told to this process.
+        self.on_news()
 
     def _listen(self) -> Ear:
         with self._opening:
             if self._ear is None:
-                self._ear = Ear(self._database, self._hear, self._begin_anew)
+                self._ear = Ear(self._database, self._hear, self._begin_anew, self._calm_down)
             return self._ear
 
-    def _hear(self, message: str) -> None:
+    def _hear(self, message: str, *, is_own: bool) -> None:
         kind, _, rest = message.partition(" ")
         number = self._ear.number if self._ear is not None else 0
         if kind == "jobs" and rest in ("0", str(number)):
             self._said = (0, self._said[1])
             self.on_news()
             super().jobs_added()
-        elif kind == "ended":
+        elif kind == "ended" and not is_own:
+            # Of its own, this process was told when the operation was done.
             super().jobs_ended(rest.split(" "))
         elif kind == "changed":
             self.on_news()
@@ -110,6 +127,11 @@ class Doorbell(Wake):
         self._said = (0, False)
         self.on_news()
         self._say()
+
+    def _calm_down(self) -> None:
+        """Nobody waits any more, perhaps."""
+        if self._said[1] and not self._waiters:
+            self._say(also_less=True)
 
     def close(self) -> None:
         with self._opening:
@@ -122,7 +144,7 @@ class Doorbell(Wake):
 
     @property
     def mutexes(self) -> Sequence[forks.Mutex]:
-        return self._mutex, self._opening
+        return self._mutex, self._opening, self._saying
 
     def before_fork(self) -> None:
         """Nothing that would have to be put away."""
@@ -139,13 +161,18 @@ class Ear:
     """The connection that listens, and the thread that waits for what it hears."""
 
     def __init__(
-        self, database: Database, hear: Callable[[str], None], begin_anew: Callable[[], None]
+        self,
+        database: Database,
+        hear: Hear,
+        begin_anew: Callable[[], None],
+        calm_down: Callable[[], None],
     ) -> None:
         self.number = int.from_bytes(os.urandom(7))
         self.is_heard = False
         self._database = database
         self._hear = hear
         self._begin_anew = begin_anew
+        self._calm_down = calm_down
         self._connection: Connection | None = None
         self._is_closed = threading.Event()
         with suppress(RuntimeError):  # no thread can be started when the program ends
@@ -185,9 +212,16 @@ class Ear:
         # By another connection, as others do: a pooler gives the two to different ones, and this one hears nothing.
         self._database.rows(SQL.echo, (self._echo,))
         while not self._is_closed.is_set():
+            is_quiet = True
             for notification in connection.notifies(timeout=_SLICE, stop_after=1):
+                is_quiet = False
+                if self._is_closed.is_set():
+                    return
                 if notification.payload != self._echo:
-                    self._hear(notification.payload)
+                    is_own = self._database.has_backend(notification.pid)
+                    self._hear(notification.payload, is_own=is_own)
                 elif not self.is_heard:
                     self.is_heard = True
                     self._begin_anew()
+            if is_quiet:
+                self._calm_down()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
 from taskmill._core.finding import Finding
@@ -44,7 +45,7 @@ class PostgresHealth(Health):
     def _count(self, connection: Connection) -> Census:
         clocks = {"wall": self._database.wall, "monotonic": self._database.monotonic}
 
-        def rows(statement: str) -> list[tuple[object, ...]]:
+        def rows(statement: str) -> list[tuple[Any, ...]]:
             return connection.execute(statement.encode(), clocks).fetchall()
 
         [totals] = rows(SQL.totals)
@@ -64,7 +65,7 @@ class PostgresHealth(Health):
         )
 
 
-def _presences(rows: Sequence[Sequence[object]]) -> list[Presence]:
+def _presences(rows: Sequence[Sequence[Any]]) -> list[Presence]:
     sessions = {row[0]: Session._make(row[:6]) for row in rows}
     return [
         Presence(

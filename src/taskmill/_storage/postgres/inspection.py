@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 SQL = Queries("taskmill._storage.postgres", "inspection.sql")
 
-# How many jobs are read for one page of a search: some 50 ms.
+# How many jobs are read for one page of a search: some 100 ms.
 _READ = 20_000
 _BEYOND = (1 << 63) - 1
 
@@ -126,7 +126,7 @@ class PostgresInspection(Inspection):
             if with_attempts:
                 numbers = [row["id"] for row in rows]
                 for job, *attempt in connection.execute(SQL.attempts.encode(), (numbers,)):
-                    attempts.setdefault(int(str(job)), []).append(tuple(attempt))
+                    attempts.setdefault(job, []).append(tuple(attempt))
             return [job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows]
 
         return self._at_once(work)

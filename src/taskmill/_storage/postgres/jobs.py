@@ -30,8 +30,6 @@ class PostgresJobs(JobStore):
         self._wake = wake
         self._version = version
         self._sessions = sessions
-        # The highest number of a claim of each session here: whoever uses it again repeats a turn.
-        self._claims: dict[int, int] = {}
 
     def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
         calls = tuple(jobs)
@@ -57,20 +55,16 @@ class PostgresJobs(JobStore):
     ) -> Turn:
         plain = [settlement for settlement in settlements if is_plain(settlement)]
         others = [settlement for settlement in settlements if not is_plain(settlement)]
-        is_repeat = claim <= self._claims.get(session, 0)
-        self._claims[session] = max(claim, self._claims.get(session, 0))
-        names = queues if queues is None else _texts(queues)
         request = (
             session,
             claim,
-            is_repeat,
             _numbers(settlement.claimed.ref for settlement in plain),
             _numbers(settlement.claimed.fence for settlement in plain),
             _numbers(settlement.started_at for settlement in plain),
             _texts(str(settlement.transition.result) for settlement in plain),
             json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)]),
             json.dumps(wants),
-            names,
+            None if queues is None else _texts(queues),
             _texts(knows if wants.get("elsewhere") else ()),
             self._wake.resting,
             self._database.wall,

@@ -1,14 +1,16 @@
 """The connections of this process: opened when they are needed, given to one thread at a time, and kept.
 
 Ours, and not psycopg_pool's: that one has threads of its own, which a fork does not copy and which keep a program
-waiting at its end; it makes connections beside the thread that wants one, so that the error which says why there is none
-is only in a log; and it knows nothing of what follows from a lost connection here, where each operation may be repeated.
+waiting at its end; it makes connections beside the thread that wants one, so that the error which says why there is
+none is only in a log; and it knows nothing of what follows from a lost connection here, where each operation may be
+repeated.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -30,6 +32,8 @@ class Pool:
         # The one that was used last is first: what is not needed at all times is used up seldom.
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
+        # Most programs keep their store until they end, and close it never.
+        self._end = weakref.finalize(self, _close_all, self._idle)
 
     @contextmanager
     def connection(self, patience: float) -> Iterator[Connection]:
@@ -67,16 +71,15 @@ class Pool:
             else:
                 self._idle.append(connection)
 
+    def has_backend(self, pid: int) -> bool:
+        """Whether the server's process *pid* serves one of these connections."""
+        with self._mutex:
+            return any(connection.info.backend_pid == pid for connection in (*self._idle, *self._used))
+
     def drop_idle(self) -> None:
         """Close what nobody uses: one was found lost, and most likely they all are."""
         with self._mutex:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def __del__(self) -> None:
-        # Most programs keep their store until they end, and close it never.
-        self.drop_idle()
+            _close_all(self._idle)
 
     # --- forks: the connections stay with the parent
 
@@ -90,7 +93,13 @@ class Pool:
     def after_fork_in_child(self) -> None:
         for connection in (*self._idle, *self._used):
             abandon(connection)
+        self._end.detach()
         self._begin()
+
+
+def _close_all(connections: list[Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def abandon(connection: Connection) -> None:

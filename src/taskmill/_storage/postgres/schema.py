@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import psycopg
 
 from taskmill._storage.migrations import Migration, check_usable, migrations_of, missing_behind
 from taskmill.errors import NotAStore
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 _MIGRATIONS = "taskmill._storage.postgres.migrations"
 _FUNCTIONS = "taskmill._storage.postgres.functions"
+_HAS_META = "select 1 from pg_tables where schemaname = 'taskmill' and tablename = 'meta'"
 # The same for all taskmills, so that one migrates at a time; the other numbers are in functions/changes.sql.
 _MIGRATING = 7261
 
@@ -25,7 +27,8 @@ def known_version() -> int:
 
 def version(connection: Connection) -> int:
     """The schema of the database; 0 where taskmill has no tables yet."""
-    if connection.execute("select to_regclass('taskmill.meta')").fetchone() == (None,):
+    # Not to_regclass: that remembers what was not there before somebody else made it.
+    if connection.execute(_HAS_META).fetchone() is None:
         return 0
     schema = _number(connection, "schema")
     if schema is None:
@@ -46,7 +49,7 @@ def check(connection: Connection, where: str) -> int:
 
 def _number(connection: Connection, name: str) -> int | None:
     row = connection.execute("select value from taskmill.meta where name = %s", (name,)).fetchone()
-    return int(str(row[0])) if row is not None and str(row[0]).isdecimal() else None
+    return int(row[0]) if row is not None and str(row[0]).isdecimal() else None
 
 
 def migrate(connection: Connection, where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -13,10 +12,10 @@ from taskmill._storage.base import SessionStore, Slots
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.news import News
-from taskmill._storage.slot_files import SlotFiles
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.process import boot_id, has_ended, host_name, process_identity
 from taskmill._storage.rows import serves_text
+from taskmill._storage.slot_files import SlotFiles
 from taskmill._storage.sql import Queries
 
 SQL = Queries("taskmill._storage.postgres", "sessions.sql")
@@ -46,6 +45,7 @@ class PostgresSessions(SessionStore):
         self._slots = SlotFiles()
 
     def open(self, *, kind: str, lease: int, parent: int | None = None, serves: Serves | None = None) -> int:
+        slots = self._slots.new_name()
         row = {
             "kind": kind,
             "parent": parent,
@@ -53,7 +53,7 @@ class PostgresSessions(SessionStore):
             "pid": os.getpid(),
             "process": process_identity(),
             "boot": boot_id(),
-            "slots": self._slots.new_name(),
+            "slots": slots,
             "lease": lease,
             "serves": serves_text(serves),
             "wall": self._database.wall,
@@ -61,7 +61,7 @@ class PostgresSessions(SessionStore):
         }
         [session] = self._database.row(SQL.open, row)
         self._version.changed()
-        self._slots.begin(session, row["slots"])
+        self._slots.begin(session, slots)
         return int(session)
 
     def slots(self, session: int, count: int) -> Slots:

@@ -28,9 +28,9 @@ def of_url(address: Address) -> Iterator[Finding]:
 
 
 def of_server(connection: Connection) -> Iterator[Finding]:
-    [row] = connection.execute(SQL.server.encode()).fetchall()
-    number, version, fsync, synchronous_commit, autovacuum, is_standby = row
-    if int(str(number)) < _OLDEST:
+    [settings] = connection.execute(SQL.server.encode()).fetchall()
+    number, version, fsync, synchronous_commit, autovacuum, is_standby = settings
+    if number < _OLDEST:
         yield error(
             "server-version",
             f"the server is PostgreSQL {version}, taskmill is tested with 15 and later",
@@ -61,18 +61,17 @@ def of_server(connection: Connection) -> Iterator[Finding]:
 
 def _of_transactions(connection: Connection) -> Iterator[Finding]:
     for pid, seconds, state, query in connection.execute(SQL.oldest_transaction.encode()):
-        if int(str(seconds)) > _LONG_TRANSACTION:
+        if seconds > _LONG_TRANSACTION:
             yield warning(
                 "long-transaction",
-                f"the transaction of backend {pid} ({state}: {query}) is open for {seconds} s: until it ends nothing that "
-                "is dead can be cleared away, and each claim reads past it",
+                f"the transaction of backend {pid} ({state}: {query}) is open for {seconds} s: until it ends nothing "
+                "that is dead can be cleared away, and each claim reads past it",
                 f"end it, or: select pg_terminate_backend({pid})",
             )
 
 
 def _of_tables(connection: Connection) -> Iterator[Finding]:
-    [row] = connection.execute(SQL.tables.encode()).fetchall()
-    dead, size = int(str(row[0])), int(str(row[1]))
+    [(dead, size)] = connection.execute(SQL.tables.encode()).fetchall()
     if dead > _MUCH_DEAD:
         yield warning(
             "dead-rows",

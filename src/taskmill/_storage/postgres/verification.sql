@@ -1,5 +1,16 @@
 -- Rules that every store keeps at every moment, as statements that must find nothing; each row names what breaks it. What
--- the checks and unique indexes of the tables say, the server sees to.
+-- the unique indexes of the tables say, the server sees to.
+
+-- name: impossible-job
+select job_id from taskmill.job
+where fence < attempt or attempt < 0 or max_attempts < 1 or delay < 0 or result_ttl < 0 or step < 0
+or state not in ('blocked', 'queued', 'running', 'succeeded', 'failed', 'cancelled')
+or (state in ('succeeded', 'failed', 'cancelled')) <> (ended_at is not null)
+or (ended_at is null) <> (kept_for is null)
+or (state = 'running' and (session is null or claim is null or attempt < 1))
+or (state = 'blocked' and step = 0)
+or (step > 0 and pipeline is null)
+or (waits_for is not null and (state <> 'queued' or waits_for is distinct from lock));
 
 -- name: impossible-executor
 select job_id from taskmill.job j left join taskmill.lane l on l.id = j.lane

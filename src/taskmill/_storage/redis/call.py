@@ -26,11 +26,12 @@ class Caller:
         """Run a script that changes nothing."""
         return self.link.run(name, *arguments, clock=self._now(), peeks=peeks)
 
-    def add(self, arguments: Sequence[str | int]) -> Iterator[tuple[int, str]]:
+    def add(self, arguments: Sequence[str | bytes]) -> Iterator[tuple[int, str]]:
         """Store jobs; places and ids of those that are known by another id, counted from 1."""
         reply = self.link.run("add", *arguments, clock=self._now())
-        fresh, *known = reply if isinstance(reply, list) else (reply,)
-        if fresh:
+        version, *known = reply if isinstance(reply, list) else (reply,)
+        if version:
+            self._wake.learn(version)
             self._wake.jobs_added()
         return ((place, job_id.decode()) for place, job_id in zip(known[::2], known[1::2], strict=True))
 
@@ -52,6 +53,7 @@ class Caller:
         """As `answer`, with the version of the store."""
         reply, version, now = self.link.run("turn", *arguments, clock=self._now())
         self._moment.learn(int(now))
+        self._wake.saw(version)
         return *self._announced(reply), version
 
     def _now(self) -> str:
@@ -59,6 +61,8 @@ class Caller:
 
     def _announced(self, reply: bytes) -> tuple[Any, list[Notice]]:
         answer, notices, ended, has_freed = json.loads(reply)
+        # It may have another version by now.
+        self._wake.learn(None)
         if ended:
             self._wake.jobs_ended(ended)
         if has_freed:

@@ -42,6 +42,7 @@ class RedisBell(Wake):
         self._opening = threading.RLock()
         self._told: Room | None = None
         self._version: int | None = None
+        self._seen = 0
         forks.watch(self)
 
     @property
@@ -88,14 +89,23 @@ class RedisBell(Wake):
         """What the server was told may be lost."""
         self._told = None
 
+    def learn(self, version: int | None) -> None:
+        """The store has that version, or an unknown one: who asks next need not ask the server."""
+        self._version = version
+
     def take_version(self) -> int | None:
-        """The version of the store that the latest ring told, if nobody has taken it yet."""
+        """What was learnt, if nobody has taken it yet, and it is news for who saw the store last."""
         version, self._version = self._version, None
-        return version
+        return version if version is not None and version > self._seen else None
+
+    def saw(self, version: int) -> None:
+        """Somebody here has seen the store in that version."""
+        self._seen = version
 
     def rung(self, version: int | None = None) -> None:
         """There may be jobs, and nobody else was told."""
-        self._told, self._version = None, version
+        self._told = None
+        self.learn(version)
         is_resting = bool(self._resting)
         super().jobs_added()
         if not is_resting:

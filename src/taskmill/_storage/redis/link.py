@@ -104,7 +104,7 @@ class Link:
             is_sent = False
             connection = None
             try:
-                connection = self._take(begun, peeks=peeks, is_first=not tries)
+                connection = self._take(begun, peeks=peeks, is_first=not tries, once=once)
                 is_sent = True
                 reply = exchange(connection)
             except (*trouble.LOST, *trouble.PASSING) as error:
@@ -142,11 +142,8 @@ class Link:
             raise trouble.unavailable(self.address, error, waited) from error
         time.sleep(rest)
 
-    def _take(self, begun: float, *, peeks: bool, is_first: bool) -> Any:
-        connection = None
-        if is_first:
-            with suppress(IndexError):
-                connection = self._idle.pop()
+    def _take(self, begun: float, *, peeks: bool, is_first: bool, once: bool) -> Any:
+        connection = self._pop(once=once) if is_first else None
         if connection is None:
             remaining = self.address.timeout - (time.monotonic() - begun)
             connection = self.connect(max(_LEAST, remaining))
@@ -157,6 +154,16 @@ class Link:
                 connection.disconnect()
                 raise
         return connection
+
+    def _pop(self, *, once: bool) -> Any:
+        """A connection that nobody uses, if there is one; for a call that is not repeated, one that was not closed."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if not once or not _is_closed(connection):
+                    return connection
+                self._drop(connection)
+        return None
 
     def _make(self, timeout: float) -> Any:
         address = self.address
@@ -200,3 +207,11 @@ class Link:
 
     def after_fork_in_child(self) -> None:
         """Nothing: what other threads use stays theirs, in the parent."""
+
+
+def _is_closed(connection: Any) -> bool:
+    """Whether the server has closed it: on one that is well, nothing is to be read between two calls."""
+    try:
+        return bool(connection.can_read(timeout=0))
+    except trouble.LOST:
+        return True

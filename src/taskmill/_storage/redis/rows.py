@@ -6,6 +6,7 @@ import json
 import struct
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from taskmill._core.instant import from_datetime, to_datetime
@@ -13,7 +14,11 @@ from taskmill._core.job import ErrorInfo, State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.rows import attempt_of, attempt_row
 
+# Before, and from behind the instants that the store sets, which are six.
+_HEAD, _TAIL = struct.Struct(">8Bh6I2Q"), struct.Struct(">2q")
 _ROW = struct.Struct(">8Bh6I2Q8q")
+_INSTANTS = struct.Struct(">3q")
+_NONE = -(1 << 63)
 STATES = (State.BLOCKED, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -47,18 +52,44 @@ class Row(NamedTuple):
     result_ttl: int
 
 
+@lru_cache(maxsize=256)
+def shape(  # noqa: PLR0917  (a cache is quick where names are not given)
+    executor: str,
+    queue: str,
+    priority: int,
+    step: int,
+    max_attempts: int,
+    result_ttl: int,
+    delay: int,
+    run_at: int | None,
+    expires_in: int | None,
+    *has: bool,
+) -> bytes:
+    """What many new jobs have in common, as insert.lua takes it; *has*: a lock, a pipeline, a key."""
+    state = STATES.index(State.BLOCKED if step else State.QUEUED)
+    delay = delay if run_at is None else 0
+    lane = "" if step else f"{executor} {priority} {queue}"
+    parts = (
+        lane.encode(),
+        _HEAD.pack(state, 0, 0, 0, 0, *has, priority, 0, max_attempts, 0, 0, 0, step, 0, 0),
+        _TAIL.pack(delay, result_ttl) + f"{executor} {queue}\0".encode(),
+    )
+    instants = (_NONE if instant is None else instant for instant in (run_at, expires_in))
+    return _INSTANTS.pack(delay, *instants) + b"".join(len(part).to_bytes(2) + part for part in parts)
+
+
 class Call(NamedTuple):
     """What was enqueued, and never changes."""
 
     job_id: str
+    args: str
+    headers: str | None
+    key: str | None
+    pipeline: str | None
     task: str
     queue: str
     executor: str
-    headers: str | None
-    args: str
     lock: str | None
-    key: str | None
-    pipeline: str | None
     tags: str | None
 
 

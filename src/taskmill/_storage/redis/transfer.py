@@ -17,7 +17,7 @@ from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, Transfer
 from taskmill._storage.records import load_of, load_text
 from taskmill._storage.redis.call import Caller
-from taskmill._storage.redis.rows import attempts_text, job_of, packed_of, records_of
+from taskmill._storage.redis.rows import Call, attempts_text, job_of, packed_of, records_of
 from taskmill._storage.redis.schedules import schedule_of, schedule_text
 from taskmill.errors import StoreRefused
 
@@ -119,15 +119,23 @@ def _grouped(found: Iterable[_Read]) -> Iterator[list[_Read]]:
 
 def _arguments(job: Job) -> Iterator[Any]:
     """What unpack.lua takes of a job."""
-    if "\0" in job.queue or "\0" in job.task:
-        raise StoreRefused("Redis cannot hold a queue or a task with a NUL in its name: leave it out")
+    if any("\0" in name for name in (job.queue, job.task, job.lock or "")):
+        raise StoreRefused("Redis cannot hold the name of a queue, a task or a lock with a NUL: leave it out")
     yield job.job_id
     yield packed_of(job)
     yield _text(
-        [
-            *(job.job_id, job.task, job.queue, job.executor, _text(job.headers) if job.headers else None),
-            *(job.args, job.lock, job.key, job.pipeline, json.dumps(job.tags) if job.tags else None),
-        ]
+        Call(
+            job_id=job.job_id,
+            task=job.task,
+            queue=job.queue,
+            executor=job.executor,
+            headers=json.dumps(job.headers) if job.headers else None,
+            args=job.args,
+            lock=job.lock,
+            key=job.key,
+            pipeline=job.pipeline,
+            tags=json.dumps(job.tags) if job.tags else None,
+        )
     )
     yield "" if job.key is None else f"{job.task}\0{job.key}"
     yield "" if job.pipeline is None else f":{job.pipeline}"

@@ -54,6 +54,8 @@ class SqliteInspection(Inspection):
         pipeline: str | None = None,
         limit: int = 100,
     ) -> Sequence[Job]:
+        if pipeline is None and set(states) == {State.RUNNING}:
+            return self.search(states=states, task=task, queue=queue, limit=limit).jobs
         wanted = {
             "states": json.dumps(sorted(states)) if states else None,
             "task": task,
@@ -85,8 +87,12 @@ class SqliteInspection(Inspection):
         }
 
         def work(connection: Connection) -> Page:
-            read, last = connection.execute(SQL.read_for_search, wanted).fetchone()
-            rows = _named(connection).execute(SQL.search, {**wanted, "last": last}).fetchall()
+            if set(states) == {State.RUNNING}:
+                read, last = 0, None
+                rows = _named(connection).execute(SQL.running, wanted).fetchall()
+            else:
+                read, last = connection.execute(SQL.read_for_search, wanted).fetchone()
+                rows = _named(connection).execute(SQL.search, {**wanted, "last": last}).fetchall()
             if len(rows) == limit:
                 last = rows[-1]["id"]
             elif read < _READ:

@@ -44,6 +44,22 @@ and (
 )
 order by id desc limit :limit;
 
+-- name: running
+-- As search, of running jobs only: they are few. (With + they are found by their index, and not by their numbers.)
+select j.*,
+    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
+    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
+from taskmill_job j
+where j.state = 'running' and +j.id < :after
+and (:task is null or task = :task) and (:queue is null or queue = :queue)
+and (
+    :text is null or job_id like :text escape '!' or task like :text escape '!' or queue like :text escape '!'
+    or key like :text escape '!' or tags like :json escape '!' or args like :json escape '!'
+    or result like :json escape '!' or error like :json escape '!'
+    or exists (select 1 from taskmill_payload where job = j.id and data like :json escape '!')
+)
+order by +j.id desc limit :limit;
+
 -- name: steps
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,

@@ -88,8 +88,13 @@ for (const event of ["change", "focusout", "close", "selectionchange"]) {
 
 const charts = new Map();
 
-function colour(name) {
-  return getComputedStyle(root).getPropertyValue(name).trim();
+// What a variable comes to in this theme: only on an element is it a colour that a canvas understands.
+function colour(name, alpha = 1) {
+  const probe = document.body.appendChild(document.createElement("i"));
+  probe.style.color = `var(${name})`;
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return alpha === 1 ? found : found.replace("rgb(", "rgba(").replace(")", `, ${alpha})`);
 }
 
 function clock(seconds) {
@@ -113,12 +118,12 @@ function draw() {
     if (known) { known.setData(data); continue; }
     const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
     charts.set(place, new uPlot({
-      width: canvas.clientWidth, height: 180, padding: [8, 4, 0, 0], legend: { live: true },
+      width: canvas.clientWidth, height: 180, padding: [8, 18, 0, 0], legend: { live: true },
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, unit === "s" ? 0.001 : 1)] } },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => told(tick, unit)) }],
+      axes: [{ ...axis, size: 26, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => told(tick, unit)) }],
       series: [{ label: "at", value: (_, at) => (at === null ? "–" : clock(at)) }, ...series.map(({ label, tone }) => ({
-        label, value: (_, value) => (value === null ? "–" : told(value, unit)), stroke: () => colour(tone), fill: () => `color-mix(in srgb, ${colour(tone)} 12%, transparent)`, width: 1.5, points: { show: false },
+        label, value: (_, value) => (value === null ? "–" : told(value, unit)), stroke: () => colour(tone), fill: () => colour(tone, 0.12), width: 1.5, points: { show: false },
       }))],
     }, data, canvas));
   }

@@ -16,7 +16,7 @@ from taskmill._web.pages.jobs import Wanted, page_of
 from taskmill._web.visit import Visit
 
 # So many of the latest failed jobs are looked at.
-MOST = 2_000
+MOST = 1_000
 _HOURS = 24
 _FAILED = Wanted(State.FAILED, None, None, None)
 

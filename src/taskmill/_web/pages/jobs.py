@@ -17,7 +17,7 @@ from taskmill._web.visit import Visit
 
 PAGE = 50
 # So long, in seconds, is searched for the jobs of one page before what was found is shown.
-_PATIENCE = 0.25
+_PATIENCE = 0.2
 _LONGEST_TEXT = 200
 
 

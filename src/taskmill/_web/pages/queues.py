@@ -9,6 +9,7 @@ from starlette.responses import Response
 from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._core.instant import to_datetime
+from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
 from taskmill._web import audit
 from taskmill._web.pages.overview import oldest_by_queue
@@ -54,12 +55,18 @@ def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, t
 
 
 def purge(visit: Visit) -> Response:
-    """Delete what waits in one, or what has ended in it."""
+    """Ask what to delete of one: what waits, or what has ended; then do it."""
     queue, what = visit.given("queue"), visit.given("what")
-    if queue is None or what not in {"waiting", "ended"}:
+    if queue is None:
         return visit.back("Nothing was deleted: name a queue.", to="/queues")
-    if visit.given("sure") is None:
-        return visit.page("purge.html", queue=queue, what=what)
+    if what not in {"waiting", "ended"}:
+        counts = {each.queue: each.states for each in visit.reader.survey.get().queues}.get(queue, {})
+        return visit.page(
+            "purge.html",
+            queue=queue,
+            waiting=counts.get(State.QUEUED, 0) + counts.get(State.BLOCKED, 0),
+            ended=sum(counts.get(state, 0) for state in FINAL),
+        )
     gone = steering.purge(visit.app, queue=queue, ended=what == "ended")
     audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0)
     return visit.back(f"{counted(gone, 'job')} deleted.", to="/queues")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from taskmill._app.task import BaseTask
 from taskmill._core.census import Waiting
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.job import DEFAULT_QUEUE
 from taskmill._core.tally import Tally, quantile
 from taskmill._web.visit import Visit
 
@@ -93,9 +94,11 @@ def _line(
 
 
 def _summary(task: BaseTask[..., Any]) -> str:
-    """What it is set to."""
+    """What it is set to, where that is not what most are."""
     options = task.options
-    said = [f"queue {options.queue}", f"executor {task.executor}"]
+    said = [] if options.queue == DEFAULT_QUEUE else [f"queue {options.queue}"]
+    if task.executor != "thread":
+        said.append(f"executor {task.executor}")
     if options.retries:
         said.append(f"{options.retries} retries")
     if options.timeout is not None:

@@ -1,4 +1,5 @@
--- What operations share. They collect in a taskmill.news what others are to be told.
+-- What operations share. They collect in a taskmill.news what others are to be told. In PL/pgSQL, also where one statement
+-- would do in SQL: that is planned anew at each call.
 
 -- The store's clock: that of the server, unless a test brings its own.
 create or replace function taskmill.clock(given bigint) returns bigint language sql volatile as $$
@@ -52,17 +53,21 @@ begin
 end $$;
 
 -- The lane beside *lane* for another executor.
-create or replace function taskmill.lane_beside(_lane integer, _executor text) returns integer language sql as $$
-    select case when l.executor = _executor then l.id else taskmill.lane_of(l.queue, _executor, l.priority) end
-    from taskmill.lane l where l.id = _lane
-$$;
+create or replace function taskmill.lane_beside(_lane integer, _executor text) returns integer language plpgsql as $$
+begin
+    return (
+        select case when l.executor = _executor then l.id else taskmill.lane_of(l.queue, _executor, l.priority) end
+        from taskmill.lane l where l.id = _lane
+    );
+end $$;
 
 -- Let queued jobs stand in line.
-create or replace function taskmill.line_up(_refs bigint[]) returns void language sql as $$
+create or replace function taskmill.line_up(_refs bigint[]) returns void language plpgsql as $$
+begin
     insert into taskmill.waiting (lane, run_at, job, has_lock)
     select lane, run_at, id, lock is not null from taskmill.job
-    where id = any(_refs) and state = 'queued' and waits_for is null
-$$;
+    where id = any(_refs) and state = 'queued' and waits_for is null;
+end $$;
 
 -- Take a job that has not begun out of the line and away from everybody else; false where it has, or somebody is about to
 -- claim it, for whom is waited if it is wanted. First its place in the line, then its row, as a claim does: the other way
@@ -168,11 +173,21 @@ begin
     delete from taskmill.job where id = any(_refs);
 end $$;
 
--- The jobs that a session holds.
-create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language sql stable as $$
+-- The jobs that a session holds, and those that it claimed under a number and still holds.
+create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language plpgsql stable as $$
+begin
+    return query
+    select h.* from taskmill.claim c cross join taskmill.held_under(_session, c.number) h where c.session = _session;
+end $$;
+
+create or replace function taskmill.held_under(_session bigint, _claim bigint) returns setof taskmill.job
+language plpgsql stable as $$
+begin
+    return query
     select j.* from taskmill.claim c cross join unnest(c.jobs) r (ref) join taskmill.job j on j.id = r.ref
-    where c.session = _session and j.session = _session and j.claim = c.number and j.state = 'running'
-$$;
+    where c.session = _session and c.number = _claim
+    and j.session = _session and j.claim = _claim and j.state = 'running';
+end $$;
 
 -- Queue again what the session holds, free its locks, and forget it. The caller is alone with it, and alone.
 create or replace function taskmill.take_back(

@@ -2,7 +2,10 @@
 
 -- What waits, seen from above: for each lane that is asked for, when its first job is due. wants: how many for each executor.
 create or replace function taskmill.look(_wants json, _queues text[], _knows text[])
-returns table (lane integer, serves text, priority smallint, run_at bigint) language sql stable as $$
+returns table (lane integer, serves text, priority smallint, run_at bigint) language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
     with wanted as materialized (
         select key as serves from json_each_text(_wants) where value::integer > 0
     )
@@ -14,13 +17,16 @@ returns table (lane integer, serves text, priority smallint, run_at bigint) lang
     ) f
     where (_queues is null or l.queue = any(_queues))
     and not exists (select 1 from taskmill.pause p where p.queue = l.queue)
-    and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows))
-$$;
+    and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows));
+end $$;
 
-create or replace function taskmill.next_expiry() returns bigint language sql stable as $$
-    select e.expires_at from taskmill.expiry e join taskmill.job j on j.id = e.job
-    where j.state <> 'running' order by e.expires_at limit 1
-$$;
+create or replace function taskmill.next_expiry() returns bigint language plpgsql stable as $$
+begin
+    return (
+        select e.expires_at from taskmill.expiry e join taskmill.job j on j.id = e.job
+        where j.state <> 'running' order by e.expires_at limit 1
+    );
+end $$;
 
 -- Up to _want jobs of lanes that share priority and executor; which they are. What another turn has its hands on is passed
 -- over. Those with a lock are left to a turn that is alone.

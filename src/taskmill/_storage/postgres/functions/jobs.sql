@@ -116,15 +116,17 @@ begin
 end $$;
 
 -- How long jobs that have ended are kept; each found by one look into the index.
-create or replace function taskmill.lifetimes() returns setof bigint language sql stable as $$
+create or replace function taskmill.lifetimes() returns setof bigint language plpgsql stable as $$
+begin
+    return query
     with recursive lifetime (kept_for) as (
         select min(kept_for) from taskmill.ended
         union all
         select (select min(kept_for) from taskmill.ended where kept_for > lifetime.kept_for)
         from lifetime where kept_for is not null
     )
-    select kept_for from lifetime where kept_for is not null
-$$;
+    select kept_for from lifetime where kept_for is not null;
+end $$;
 
 create or replace function taskmill.purge(_queue text, _ended boolean, _limit integer) returns text[]
 language plpgsql as $$

@@ -33,15 +33,20 @@ end $$;
 -- All sessions, with what tells whether they live, and whether a lock is free that somebody waits for.
 create or replace function taskmill.known_sessions(_monotonic bigint)
 returns table (id bigint, parent bigint, process text, boot text, slots text, is_silent boolean)
-language sql stable as $$
-    select id, parent, process, boot, slots, leased_until < taskmill.clock(_monotonic) from taskmill.session
-$$;
+language plpgsql stable as $$
+#variable_conflict use_column
+begin
+    return query
+    select id, parent, process, boot, slots, leased_until < taskmill.clock(_monotonic) from taskmill.session;
+end $$;
 
 -- The locks that are free though somebody waits for them.
-create or replace function taskmill.awaited_locks() returns setof text language sql stable as $$
+create or replace function taskmill.awaited_locks() returns setof text language plpgsql stable as $$
+begin
+    return query
     select distinct waits_for from taskmill.job
-    where waits_for is not null and waits_for not in (select name from taskmill.lock)
-$$;
+    where waits_for is not null and waits_for not in (select name from taskmill.lock);
+end $$;
 
 -- Take back what dead sessions hold: of _candidates, those whose lease is still over, or whose process is gone (_gone).
 create or replace function taskmill.rescue(

@@ -42,12 +42,15 @@ end $$;
 
 -- By the same holder before, who may have claimed the job once more since.
 create or replace function taskmill.is_recorded(_session bigint, _ref bigint, _fence bigint) returns boolean
-language sql stable as $$
-    select exists (
-        select 1 from taskmill.job
-        where id = _ref and session = _session and (fence > _fence or (fence = _fence and state <> 'running'))
-    )
-$$;
+language plpgsql stable as $$
+begin
+    return (
+        select exists (
+            select 1 from taskmill.job
+            where id = _ref and session = _session and (fence > _fence or (fence = _fence and state <> 'running'))
+        )
+    );
+end $$;
 
 -- One, whatever it is: its columns are those of a transition. Where the job has a lock or is a step, the caller is alone.
 create or replace function taskmill.settle(
@@ -149,11 +152,14 @@ begin
 end $$;
 
 -- Whether a later step has not ended, so that the result must stay.
-create or replace function taskmill.is_needed(_pipeline text, _step integer) returns boolean language sql stable as $$
-    select exists (
-        select 1 from taskmill.job where pipeline = _pipeline and step > _step and ended_at is null
-    )
-$$;
+create or replace function taskmill.is_needed(_pipeline text, _step integer) returns boolean language plpgsql stable as $$
+begin
+    return (
+        select exists (
+            select 1 from taskmill.job where pipeline = _pipeline and step > _step and ended_at is null
+        )
+    );
+end $$;
 
 -- Those whose time to be started is over; what somebody is about to claim is not. The caller is alone.
 create or replace function taskmill.expire(inout news taskmill.news, _now bigint) language plpgsql as $$

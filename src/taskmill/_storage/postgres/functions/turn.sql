@@ -1,10 +1,9 @@
 -- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
 -- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
---   _is_repeat: the number of the claim may have been used before
 --   _listener: takes no more rings, because it does not rest
 create or replace function taskmill.turn(
-    _session bigint, _claim bigint, _is_repeat boolean, _refs bigint[], _fences bigint[], _starts bigint[],
+    _session bigint, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
 ) returns json language plpgsql
 -- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
@@ -41,9 +40,8 @@ begin
     if is_alone then
         news := taskmill.expire(news, _now);
     end if;
-    claimed := array(
-        select id from taskmill.held_by(_session) where claim = _claim and _is_repeat
-    );
+    -- What a turn under the same number claimed, whose reply was lost.
+    claimed := array(select id from taskmill.held_under(_session, _claim));
     if cardinality(claimed) = 0 then
         claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
         news.changed := news.changed or cardinality(claimed) > 0;
@@ -54,30 +52,36 @@ begin
     perform taskmill.tell(news);
     select min(run_at) into next_at from taskmill.look(_wants, _queues, _knows);
     return json_build_object(
-        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', taskmill.told(claimed)
+        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', case when cardinality(claimed) > 0 then taskmill.told(claimed) end
     );
 end $$;
 
-create or replace function taskmill.told(_refs bigint[]) returns json language sql stable as $$
-    select json_agg(
-        json_build_array(
-            j.id, j.job_id, j.task, l.queue, substr(l.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
-            j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
-            case when j.step > 0 then (
-                select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
-            ) end, j.headers, j.crashes
-        ) order by l.priority desc, j.run_at, j.id
-    )
-    from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane
-$$;
+create or replace function taskmill.told(_refs bigint[]) returns json language plpgsql stable as $$
+begin
+    return (
+        select json_agg(
+            json_build_array(
+                j.id, j.job_id, j.task, l.queue, substr(l.executor, 1, 9), j.attempt, j.max_attempts, j.fence,
+                j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
+                case when j.step > 0 then (
+                    select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
+                ) end, j.headers, j.crashes
+            ) order by l.priority desc, j.run_at, j.id
+        )
+        from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane
+    );
+end $$;
 
 -- Whether one of the settlements may touch rows besides that of its job, or queue one whose time is over.
-create or replace function taskmill.is_about_others(_others json) returns boolean language sql stable as $$
-    select exists (
-        select 1 from json_to_recordset(_others) as s (ref bigint) join taskmill.job on id = s.ref
-        where lock is not null or pipeline is not null or expires_at is not null
-    )
-$$;
+create or replace function taskmill.is_about_others(_others json) returns boolean language plpgsql stable as $$
+begin
+    return (
+        select exists (
+            select 1 from json_to_recordset(_others) as s (ref bigint) join taskmill.job on id = s.ref
+            where lock is not null or pipeline is not null or expires_at is not null
+        )
+    );
+end $$;
 
 -- By priority (high first) from the lanes that are due; which they are.
 create or replace function taskmill.claim(

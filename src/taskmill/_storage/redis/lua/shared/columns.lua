@@ -15,7 +15,7 @@ local REF = 27
 local BLOCKED, QUEUED, RUNNING, SUCCEEDED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5
 
 -- The columns of a call, which never change.
-local JOB_ID, TASK, QUEUE, EXECUTOR, HEADERS, ARGS, LOCK, KEY, PIPELINE = 1, 2, 3, 4, 5, 6, 7, 8, 9
+local JOB_ID, ARGS, HEADERS, KEY, PIPELINE, TASK, QUEUE, EXECUTOR, LOCK, TAGS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 
 -- The name of a row is its number, of so many digits that names stand in the order of numbers.
 local function ref_of(number)

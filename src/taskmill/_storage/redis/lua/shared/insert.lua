@@ -1,60 +1,67 @@
 -- How jobs come into the store. It is on the way of every enqueue, where each function made and each command counts.
 
--- Arguments of a job that comes in. '' where it has no key, pipeline, run_at or expiry; key and pipeline begin with the
--- task's name and with ':'. `ITS_CALL` is the call as text.
-local ITS_ID, ITS_PLACE, ITS_LANE, ITS_KEY, ITS_PIPELINE, ITS_STEP, ITS_PRIORITY = 0, 1, 2, 3, 4, 5, 6
-local ITS_DELAY, ITS_RUN_AT, ITS_EXPIRY, ITS_ATTEMPTS, ITS_TTL, IS_LOCKED, ITS_CALL = 7, 8, 9, 10, 11, 12, 13
-local COLUMNS = 14
+-- Arguments of a job that comes in: its id; its shape, which many have in common; its key, which begins with the task's
+-- name, and its pipeline, which begins with ':', or ''; its call as text.
+local ITS_ID, ITS_SHAPE, ITS_KEY, ITS_PIPELINE, ITS_CALL, COLUMNS = 0, 1, 2, 3, 4, 5
+
+-- Delay, run_at and expiry, then lane ('' of one that is blocked), and the columns before and behind the instants.
+local SHAPE = '>lllI2c0I2c0I2c0'
+-- For which Lua's numbers have an exact value.
+local NONE = -2 ^ 63
+
+-- What all jobs of a shape have in common that come in at one moment: the row, packed, and where it is to be found.
+local function formed(shape)
+  local delay, run_at, expiry, lane, head, tail = struct.unpack(SHAPE, shape)
+  run_at = run_at == NONE and NOW + delay or run_at
+  local expires_at = expiry == NONE and 0 or NOW + expiry
+  return {
+    row = head .. struct.pack('>llllll', NOW, run_at, 0, 0, 0, expires_at) .. tail,
+    expires_at = expires_at ~= 0 and string.format('%d', expires_at),
+    run_at = string.format('%d', run_at),
+    lane = lane ~= '' and lane,
+    members = {},
+  }
+end
+
+local function column_of(row, column)
+  return ({ struct.unpack(FORMAT, row) })[column]
+end
 
 -- Store the jobs whose arguments begin with that one, all or none: how many were new, and the ids that others of them are
--- known by, by their place. The version of the store grows by as many as are new, and gives the names.
+-- known by, by their place, and the version of the store, which grows by as many as are new and gives them their names.
 local function add(first_argument)
   local count = (#ARGV - first_argument + 1) / COLUMNS
   local last = call('INCRBY', BASE .. 'version', count) - count
-  local fresh, known, stored, calls, lanes = 0, {}, {}, {}, {}
+  local fresh, known, stored, calls, shapes = 0, {}, {}, {}, {}
   for i = 1, count do
     local at = first_argument + (i - 1) * COLUMNS
-    local id, key = ARGV[at + ITS_ID], ARGV[at + ITS_KEY]
+    local id, key, pipeline = ARGV[at + ITS_ID], ARGV[at + ITS_KEY], ARGV[at + ITS_PIPELINE]
     local ref = ref_of(last + fresh + 1)
     local holder = key ~= '' and call('HGET', BASE .. 'keys', key)
     if holder then
       -- Known by its own id, it is known by that, whoever has its key.
       known[i] = not call('ZSCORE', BASE .. 'ids', id) and holder or nil
     elseif call('ZADD', BASE .. 'ids', 'NX', ref, id) == 1 then
-      fresh = fresh + 1
-      local step, expiry, pipeline = tonumber(ARGV[at + ITS_STEP]), ARGV[at + ITS_EXPIRY], ARGV[at + ITS_PIPELINE]
-      local run_at, expires_at = tonumber(ARGV[at + ITS_RUN_AT]), 0
-      run_at = run_at or NOW + ARGV[at + ITS_DELAY]
-      if expiry ~= '' then
-        expires_at = NOW + expiry
-        call('ZADD', BASE .. 'expiring', string.format('%d', expires_at), ref)
+      local shape = shapes[ARGV[at + ITS_SHAPE]]
+      if not shape then
+        shape = formed(ARGV[at + ITS_SHAPE])
+        shapes[ARGV[at + ITS_SHAPE]] = shape
       end
+      local members, n = shape.members, 2 * fresh
+      fresh = fresh + 1
+      stored[n + 1], stored[n + 2] = ref, shape.row
+      calls[n + 1], calls[n + 2] = ref, ARGV[at + ITS_CALL]
       if key ~= '' then
         call('HSET', BASE .. 'keys', key, id)
       end
       if pipeline ~= '' then
-        call('ZADD', BASE .. 'steps:' .. string.sub(pipeline, 2), step, ref)
+        call('ZADD', BASE .. 'steps:' .. string.sub(pipeline, 2), column_of(shape.row, STEP), ref)
       end
-      if step == 0 then
-        local lane = lanes[ARGV[at + ITS_LANE]] or {}
-        lanes[ARGV[at + ITS_LANE]] = lane
-        lane[#lane + 1] = string.format('%d', run_at)
-        lane[#lane + 1] = ref
-      else
-        call('ZADD', BASE .. 'state:' .. BLOCKED, ref, ref)
-        call('HINCRBY', BASE .. 'counts', BLOCKED .. ' ' .. string.match(ARGV[at + ITS_PLACE], ' (.*)'), 1)
+      if shape.expires_at then
+        call('ZADD', BASE .. 'expiring', shape.expires_at, ref)
       end
-      local j = 2 * fresh
-      calls[j - 1], calls[j] = ref, ARGV[at + ITS_CALL]
-      stored[j - 1] = ref
-      stored[j] = struct.pack(
-        FORMAT,
-        step == 0 and QUEUED or BLOCKED, 0, 0, 0, 0,
-        ARGV[at + IS_LOCKED], pipeline == '' and 0 or 1, key == '' and 0 or 1,
-        ARGV[at + ITS_PRIORITY], 0, ARGV[at + ITS_ATTEMPTS], 0, 0, 0, step, 0, 0,
-        NOW, run_at, 0, 0, 0, expires_at,
-        ARGV[at + ITS_DELAY], ARGV[at + ITS_TTL], ARGV[at + ITS_PLACE]
-      )
+      n = #members
+      members[n + 1], members[n + 2] = shape.lane and shape.run_at or ref, ref
     end
   end
   for first = 1, #stored, MOST do
@@ -62,14 +69,21 @@ local function add(first_argument)
     call('HSET', BASE .. 'row', unpack(stored, first, till))
     call('HSET', BASE .. 'call', unpack(calls, first, till))
   end
-  for lane, members in pairs(lanes) do
-    call('SADD', BASE .. 'lanes', lane)
+  for _, shape in pairs(shapes) do
+    local members, index = shape.members, 'state:' .. BLOCKED
+    if shape.lane then
+      call('SADD', BASE .. 'lanes', shape.lane)
+      index = 'lane:' .. shape.lane
+    else
+      local queue = string.match(column_of(shape.row, PLACE), ' (.*)')
+      call('HINCRBY', BASE .. 'counts', BLOCKED .. ' ' .. queue, #members / 2)
+    end
     for first = 1, #members, MOST do
-      call('ZADD', BASE .. 'lane:' .. lane, unpack(members, first, math.min(first + MOST - 1, #members)))
+      call('ZADD', BASE .. index, unpack(members, first, math.min(first + MOST - 1, #members)))
     end
   end
   if fresh < count then
     call('INCRBY', BASE .. 'version', fresh - count)
   end
-  return fresh, known
+  return fresh, known, last + fresh
 end

@@ -4,17 +4,20 @@
 local WORD, LEASE, BOOT, PROCESS, PARENT, STARTED = 1, 2, 3, 4, 5, 6
 
 -- The clock of a server can be set, and for a while nobody may have been able to renew: how far it went while nobody
--- looked counts against no lease, once. Whoever rescues looks four times a second.
-local UNWATCHED = 2000000
+-- looked counts against no lease, once. Whoever rescues looks four times a second, and says so once in it.
+local UNWATCHED, SAID = 3000000, 1000000
 
 local function watch_leases()
   if ARGV[1] ~= '' then
     return
   end
-  local seen = tonumber(call('GET', BASE .. 'watched') or NOW)
-  call('SET', BASE .. 'watched', string.format('%d', NOW))
+  local seen = tonumber(call('GET', BASE .. 'watched') or 0)
   local gap = NOW - seen
-  if gap >= 0 and gap < UNWATCHED then
+  if gap >= 0 and gap < SAID then
+    return
+  end
+  call('SET', BASE .. 'watched', string.format('%d', NOW))
+  if seen == 0 or gap >= 0 and gap < UNWATCHED then
     return
   end
   for _, session in ipairs(call('ZRANGE', BASE .. 'leases', 0, -1)) do

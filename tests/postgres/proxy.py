@@ -1,0 +1,59 @@
+"""What stands between a client and its server, and can lose an answer on the way."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from tests.servers import free_port
+
+
+class Proxy:
+    """Forwards connections of its *port* to *target*; *lose_answers*: how many of the next answers never arrive.
+
+    The connection breaks with it, as when a network fails: the server has done what it was asked for.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.port = free_port()
+        self.lose_answers = 0
+        self.lost = 0
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                for source, sink, is_answer in ((client, server, False), (server, client, True)):
+                    threading.Thread(
+                        target=self._forward, args=(source, sink, is_answer), daemon=True
+                    ).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if is_answer and self.lose_answers:
+                    self.lose_answers -= 1
+                    self.lost += 1
+                    break
+                sink.sendall(data)
+        for end in (source, sink):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        # The other one is closed by who reads from it.
+        source.close()

@@ -1,0 +1,160 @@
+"""What a URL may say, what is made of a database, and what is said where that cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from taskmill import Mill
+from taskmill._storage.migrations import migration
+from taskmill._storage.open import open_storage
+from taskmill._storage.postgres import schema
+from taskmill.errors import BackupFailed, InvalidURL, NotAStore, SchemaTooNew, StoreUnavailable
+from tests.conformance.builders import a_job, states_of
+from tests.servers import free_port
+
+
+@pytest.fixture
+def other_database(postgres_url: str) -> Iterator[str]:
+    """One without taskmill's schema."""
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("create database taskmill_other")
+        try:
+            yield urlsplit(postgres_url)._replace(path="/taskmill_other").geturl()
+        finally:
+            admin.execute("drop database taskmill_other with (force)")
+
+
+def execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "query, problem",
+    [
+        ("timeout=soon", "timeout=soon is no number of seconds"),
+        ("connections=0", "connections=0 is no number of connections"),
+        ("listen=elsewhere", "listen=elsewhere is no host:port"),
+        ("nonsense=1", "nonsense"),
+    ],
+)
+def test_options_that_cannot_be_are_named_and_no_password_is(query: str, problem: str) -> None:
+    with pytest.raises(InvalidURL, match=problem) as refusal:
+        open_storage(f"postgresql://me:secret@localhost/jobs?{query}")
+
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_server_that_is_not_there_is_told_at_once_and_without_the_password() -> None:
+    store = open_storage(f"postgresql://me:secret@127.0.0.1:{free_port()}/jobs?timeout=60")
+
+    with pytest.raises(StoreUnavailable, match="check the URL, and that the server runs") as refusal:
+        store.jobs.add([a_job("a")])
+
+    assert "secret" not in str(refusal.value)
+
+
+def test_nothing_is_made_by_looking(other_database: str) -> None:
+    store = open_storage(other_database)
+
+    is_there_before = store.exists()
+    with pytest.raises(StoreUnavailable, match="there is no store"):
+        store.health.census()
+    still_not = store.exists()
+    store.jobs.add([a_job("a")])
+
+    assert (is_there_before, still_not, store.exists()) == (False, False, True)
+    store.close()
+
+
+def test_programs_that_start_at_once_make_it_together(other_database: str) -> None:
+    stores = [open_storage(other_database) for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda pair: pair[1].jobs.add([a_job(str(pair[0]))]), enumerate(stores)))
+
+    assert states_of(stores[0]) == {str(number): "queued" for number in range(4)}
+    for store in stores:
+        store.close()
+
+
+def test_a_newer_schema_that_says_so_is_refused_also_by_a_program_that_runs(empty_postgres: str) -> None:
+    store = open_storage(empty_postgres)
+    session = store.sessions.open(kind="worker", lease=1_000_000)
+    execute(empty_postgres, "update taskmill.meta set value = '99'")
+    try:
+        with pytest.raises(SchemaTooNew, match="has schema 99"):
+            store.sessions.renew(session)
+        with pytest.raises(SchemaTooNew):
+            open_storage(empty_postgres).jobs.add([a_job("a")])
+        execute(empty_postgres, "update taskmill.meta set value = '1' where name = 'usable from'")
+        assert store.sessions.renew(session)
+        open_storage(empty_postgres).jobs.add([a_job("a")])
+    finally:
+        execute(empty_postgres, "update taskmill.meta set value = '1'")
+        store.close()
+
+
+def test_an_older_schema_gets_what_it_lacks(other_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_storage(other_database).jobs.add([a_job("a")])
+    first = schema._migrations()
+    later = migration(
+        2, "-- usable from: 1\nalter table taskmill.job add column colour text default 'blue';\n"
+    )
+    monkeypatch.setattr(schema, "_migrations", lambda: [*first, later])
+
+    open_storage(other_database).jobs.add([a_job("b")])
+
+    with psycopg.connect(other_database) as connection:
+        jobs = connection.execute("select job_id, colour from taskmill.job order by id").fetchall()
+        versions = dict(connection.execute("select name, value from taskmill.meta").fetchall())
+    assert jobs == [("a", "blue"), ("b", "blue")]
+    assert versions == {"schema": "2", "usable from": "1"}
+
+
+def test_a_schema_that_lost_a_part_is_no_store(other_database: str) -> None:
+    store = open_storage(other_database)
+    store.jobs.add([a_job("a")])
+    execute(other_database, "drop table taskmill.waiting cascade")
+
+    with pytest.raises(NotAStore, match="restore it from a backup"):
+        store.jobs.add([a_job("b")])
+    store.close()
+
+
+def test_the_doctor_knows_what_the_server_risks(empty_postgres: str) -> None:
+    store = open_storage(empty_postgres)
+    store.version()
+
+    found = {finding.name for finding in store.health.findings()}
+
+    assert found <= {"fsync", "synchronous-commit", "autovacuum", "long-transaction", "dead-rows", "size"}
+    store.close()
+
+
+def test_a_backup_is_the_business_of_pg_dump(empty_postgres: str, tmp_path: object) -> None:
+    with pytest.raises(BackupFailed, match=r"pg_dump --schema=taskmill"):
+        open_storage(empty_postgres).health.backup(tmp_path / "copy", replace=False)  # type: ignore[operator]
+
+
+def test_a_fork_uses_connections_of_its_own(empty_postgres: str) -> None:
+    mill = Mill(empty_postgres)
+    add = mill.task(name="add")(lambda a, b: a + b)
+    add.enqueue(1, 1)
+    pid = os.fork()
+    if not pid:
+        try:
+            add.enqueue(2, 2)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    add.enqueue(3, 3)
+
+    assert len(mill.app.storage.inspection.find()) == 3
+    mill.close()
