@@ -30,6 +30,8 @@ TaskmillError
 │       ├── SchemaTooNew        a newer taskmill wrote it
 │       └── StoreSevered        its log was deleted under this process, which has to be restarted
 ├── BackupFailed                no copy of the store was made, and nothing is left of it
+├── MoveRefused                 jobs cannot be moved from the one store to the other
+├── NotAnExport                 a file that is to be imported cannot be read, or not to its end
 ├── LockTimeout                 `mill.lock(name, timeout=...)` was not free in time
 ├── LockError                   a lock is taken twice, or its token asked for, by the wrong one
 ├── UndecodablePayload          stored text that does not decode
@@ -282,6 +284,14 @@ class SchemaTooNew(StoreUnusable):
 
 class BackupFailed(TaskmillError):
     """The copy was not made, and nothing of it is left; the message says what was in the way."""
+
+
+class MoveRefused(TaskmillError):
+    """Jobs cannot be moved from the one store to the other; nothing was taken out by this move."""
+
+
+class NotAnExport(TaskmillError):
+    """What is to be imported cannot be read; the message says in which line."""
 
 
 # --- locks

@@ -33,6 +33,9 @@ COMMANDS = {
     "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),
     "doctor": Command("taskmill._cli.doctor", "say what is wrong with a store and the work in it"),
     "backup": Command("taskmill._cli.backup", "copy a store while it is in use"),
+    "move": Command("taskmill._cli.move", "move all jobs to another store, while both are in use"),
+    "export": Command("taskmill._cli.exporting", "write what a store holds as lines of JSON"),
+    "import": Command("taskmill._cli.importing", "store what an export says"),
     "bench": Command("taskmill._cli.bench", "measure how fast a store is"),
     "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
 }

@@ -41,14 +41,19 @@ def open_app(arguments: Any) -> Iterator[Application]:
         yield app
 
 
+def check_shared(url: str) -> None:
+    """Refuse a store that no other process can have put anything into."""
+    if not is_shared(url):
+        raise ConfigurationError(
+            f"{url} lives in the process that made it and cannot be seen from another one"
+        )
+
+
 @contextmanager
 def open_as_it_is(arguments: Any) -> Iterator[Application]:
     """As `open_app`, but whatever is there, or nothing, is left to who looks at it."""
     app = _named(arguments)
-    if not is_shared(app.url):
-        raise ConfigurationError(
-            f"{app.url} lives in the process that made it and cannot be seen from another one"
-        )
+    check_shared(app.url)
     try:
         yield app
     finally:

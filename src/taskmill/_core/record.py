@@ -30,7 +30,8 @@ class Job:
 
     `crashes`: how often it took down a process in which it ran alone. `is_suspect`: it was running when a process
     with others crashed, so it runs in a process of its own. `is_handed_on`: a worker had it that does not know its
-    task, so it waits for one that does.
+    task, so it waits for one that does. `delay`: of a step of a pipeline, how long it waits once the
+    one before has succeeded, in microseconds.
     """
 
     job_id: str
@@ -54,6 +55,7 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     expires_at: datetime | None
+    delay: int
     result_ttl: int
     lock: str | None
     waits_for: str | None

@@ -108,6 +108,21 @@ class SessionState:
     running: int
 
 
+class Load(NamedTuple):
+    """What a store takes in from another one."""
+
+    jobs: Sequence[Job]
+    schedules: Sequence[ScheduleState] = ()
+
+
+class Crate(NamedTuple):
+    """What was taken out of a store for the one of the identity *target*, and is in no store until it is unpacked."""
+
+    crate_id: str
+    target: str
+    load: Load
+
+
 class Violation(NamedTuple):
     """A rule that a store breaks, how many times, and with what, for example."""
 
@@ -386,6 +401,47 @@ class StatisticStore(ABC):
         """What was counted (of one task) from the minute *since* on, each kind once; by minute, task, event, bucket."""
 
 
+class Transfer(ABC):
+    """Jobs and schedules on their way from store to store, each in one of them only.
+
+    `pack` takes them out of one and keeps them as a crate there, which is durable and out of everybody's reach;
+    the other one unpacks a crate once, whoever brings it and however often; then it is forgotten by the first.
+    """
+
+    @abstractmethod
+    def identity(self) -> str:
+        """What tells this store from all others, whatever URL leads to it; made at the first call, and kept."""
+
+    @abstractmethod
+    def read(self, *, after: str | None, limit: int) -> Page:
+        """A page of the jobs with their attempts, in the order of adding; a pipeline is on one page, as of one moment.
+
+        *after* is `Page.more` of the page before. A page holds up to *limit* jobs and pipelines.
+        """
+
+    @abstractmethod
+    def pack(self, target: str, *, limit: int) -> Crate | None:
+        """Take up to *limit* jobs and pipelines out, by the order of adding, and all schedules; None without any.
+
+        What runs stays, and so does a pipeline of which a step runs. While there is a crate that was not
+        forgotten, it is returned (whatever its target) and nothing else is taken out.
+        """
+
+    @abstractmethod
+    def unpack(self, crate_id: str, load: Load) -> Sequence[str] | None:
+        """Store what is in a crate, unless that of this id was unpacked here before: then None, and nothing is done.
+
+        Returns the ids of the jobs that were not stored because theirs, or their (task, key), is stored already. The
+        others are as they were (state, place in the queue, fence, attempts, time to be kept), but wait for no lock and
+        are no session's. A schedule that is known here and has fired goes on behind the later of both slots; one
+        that has not, where it was.
+        """
+
+    @abstractmethod
+    def forget(self, crate_id: str) -> None:
+        """Let go of a crate that was unpacked elsewhere. Repeating it does nothing."""
+
+
 class Inspection(ABC):
     """What people and waiting callers read; never blocks a writer."""
 
@@ -492,6 +548,7 @@ class Storage(ABC):
     schedules: ScheduleStore
     limits: LimitStore
     statistics: StatisticStore
+    transfer: Transfer
     inspection: Inspection
     wake: Wake
 

@@ -21,6 +21,7 @@ from taskmill._core import lifecycle
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.finding import Finding
+from taskmill._core.identity import new_job_id
 from taskmill._core.instant import MINUTE, from_datetime, to_datetime
 from taskmill._core.job import (
     FAILED_TTL,
@@ -38,10 +39,12 @@ from taskmill._core.tally import KEPT_MINUTES, Tally
 from taskmill._storage.base import (
     Backup,
     CancelAnswer,
+    Crate,
     Health,
     Inspection,
     JobStore,
     LimitStore,
+    Load,
     LockState,
     Outcome,
     Page,
@@ -53,6 +56,7 @@ from taskmill._storage.base import (
     Slots,
     StatisticStore,
     Storage,
+    Transfer,
     Turn,
     Violation,
 )
@@ -78,6 +82,7 @@ class MemoryStorage(Storage):
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
         self.statistics = MemoryStatistics(self._memory)
+        self.transfer = MemoryTransfer(self._memory)
         self.inspection = MemoryInspection(self._memory)
 
     @property
@@ -219,6 +224,9 @@ class _Tables:
         self.sessions: dict[int, _Session] = {}
         self.schedules: dict[str, ScheduleState] = {}
         self.paused: dict[str, int] = {}
+        self.identity = new_job_id()
+        self.outgoing: Crate | None = None
+        self.unpacked: set[str] = set()
         self.tallies: Counter[tuple[int, str, str, int]] = Counter()
         self.refs, self.session_ids, self.tokens = count(1), count(1), count(1)
 
@@ -611,6 +619,32 @@ class _Changes:
         for name in {row.call.lock for row in rows}:
             self.let_through(name)
 
+    # --- from store to store
+
+    def take_out(self, rows: list[_Row]) -> None:
+        self.delete(rows)
+        for name in {row.call.lock for row in rows}:
+            self.let_through(name)
+
+    def take_in(self, job: Job) -> bool:
+        """Whether it is new."""
+        if job.job_id in self.tables.rows or (job.task, job.key) in self.tables.by_key:
+            return False
+        self.tables.insert(_row_of(job, next(self.tables.refs)))
+        return True
+
+    def adopt(self, schedule: ScheduleState) -> None:
+        mine = self.tables.schedules.get(schedule.name)
+        if mine is not None:
+            slots = (mine.last_slot, schedule.last_slot)
+            schedule = mine._replace(
+                last_slot=max(slots) if mine.fired else schedule.last_slot,
+                fired=mine.fired + schedule.fired,
+                skipped=mine.skipped + schedule.skipped,
+                last_job=mine.last_job or schedule.last_job,
+            )
+        self.tables.schedules[schedule.name] = schedule
+
     # --- locks and sessions
 
     def _take_lock(self, row: _Row, session: int) -> bool:
@@ -932,6 +966,113 @@ class MemoryStatistics(StatisticStore):
             ]
 
 
+class MemoryTransfer(Transfer):
+    def __init__(self, memory: _Memory) -> None:
+        self._memory = memory
+
+    def identity(self) -> str:
+        return self._memory.tables.identity
+
+    def read(self, *, after: str | None, limit: int) -> Page:
+        with self._memory.read() as tables:
+            groups = [group for group in _groups(tables) if group[0].ref > int(after or 0)][:limit]
+            jobs = [_job(row, tuple(row.attempts)) for group in groups for row in group]
+            return Page(jobs, str(groups[-1][0].ref) if len(groups) == limit else None)
+
+    def pack(self, target: str, *, limit: int) -> Crate | None:
+        with self._memory.change() as changes:
+            tables = changes.tables
+            if tables.outgoing is None:
+                resting = (
+                    group for group in _groups(tables) if all(row.state is not State.RUNNING for row in group)
+                )
+                rows = [row for group in islice(resting, limit) for row in group]
+                jobs = [_job(row, tuple(row.attempts)) for row in rows]
+                load = Load(jobs, [tables.schedules.pop(name) for name in sorted(tables.schedules)])
+                if not any(load):
+                    return None
+                changes.take_out(rows)
+                tables.version += 1
+                tables.outgoing = Crate(new_job_id(), target, load)
+            return tables.outgoing
+
+    def unpack(self, crate_id: str, load: Load) -> Sequence[str] | None:
+        with self._memory.change() as changes:
+            if crate_id in changes.tables.unpacked:
+                return None
+            changes.tables.unpacked.add(crate_id)
+            changes.tables.version += 1
+            for schedule in load.schedules:
+                changes.adopt(schedule)
+            changes.has_freed = True
+            return [job.job_id for job in load.jobs if not changes.take_in(job)]
+
+    def forget(self, crate_id: str) -> None:
+        with self._memory.change() as changes:
+            outgoing = changes.tables.outgoing
+            if outgoing is not None and outgoing.crate_id == crate_id:
+                changes.tables.outgoing = None
+                changes.tables.version += 1
+
+
+def _groups(tables: _Tables) -> Iterator[list[_Row]]:
+    """Jobs that stand for themselves, and pipelines by the first of their steps."""
+    for row in tables.rows.values():
+        steps = tables.pipelines.get(row.call.pipeline, {})
+        if not steps:
+            yield [row]
+        elif row.call.step == min(steps):
+            yield [steps[step] for step in sorted(steps)]
+
+
+def _row_of(job: Job, ref: int) -> _Row:
+    """Of a job that was read from another store: it is nobody's, and waits for no lock."""
+    call = NewJob(
+        job_id=job.job_id,
+        task=job.task,
+        args=job.args,
+        queue=job.queue,
+        executor=job.executor,  # type: ignore[arg-type]
+        priority=job.priority,
+        delay=job.delay,
+        max_attempts=job.max_attempts,
+        result_ttl=job.result_ttl,
+        lock=job.lock,
+        key=job.key,
+        tags=json.dumps(job.tags) if job.tags else None,
+        headers=json.dumps(job.headers) if job.headers else None,
+        pipeline=job.pipeline,
+        step=job.step,
+    )
+    return _Row(
+        ref=ref,
+        call=call,
+        state=job.state,
+        enqueued_at=from_datetime(job.enqueued_at),
+        run_at=from_datetime(job.run_at),
+        expires_at=_instant(job.expires_at),
+        max_attempts=job.max_attempts,
+        attempt=job.attempt,
+        fence=job.fence,
+        rescues=job.rescues,
+        crashes=job.crashes,
+        is_suspect=job.is_suspect,
+        is_handed_on=job.is_handed_on,
+        claimed_at=_instant(job.claimed_at),
+        started_at=_instant(job.started_at),
+        ended_at=_instant(job.ended_at),
+        cancel_requested=job.cancel_requested,
+        result=job.result,
+        error=job.error,
+        reason=job.reason,
+        attempts=list(job.attempts),
+    )
+
+
+def _instant(moment: datetime | None) -> int | None:
+    return None if moment is None else from_datetime(moment)
+
+
 class MemoryInspection(Inspection):
     def __init__(self, memory: _Memory) -> None:
         self._memory = memory
@@ -1190,6 +1331,7 @@ def _job(row: _Row, attempts: tuple[Attempt, ...] = ()) -> Job:
         started_at=_moment(row.started_at),
         ended_at=_moment(row.ended_at),
         expires_at=_moment(row.expires_at),
+        delay=call.delay,
         result_ttl=call.result_ttl,
         lock=call.lock,
         waits_for=row.waits_for,

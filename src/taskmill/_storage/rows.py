@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, Protocol
 
 from taskmill._core.census import Serves
-from taskmill._core.instant import to_datetime
-from taskmill._core.job import ErrorInfo, State
+from taskmill._core.instant import from_datetime, to_datetime
+from taskmill._core.job import FAILED_TTL, ErrorInfo, State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import QueueCount
 
@@ -54,6 +55,7 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         started_at=_moment(row["started_at"]),
         ended_at=_moment(row["ended_at"]),
         expires_at=_moment(row["expires_at"]),
+        delay=row["delay"],
         result_ttl=row["result_ttl"],
         lock=row["lock"],
         waits_for=row["waits_for"],
@@ -69,6 +71,68 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         error=error_of(row["error"]),
         attempts=attempts,
     )
+
+
+def row_of(job: Job) -> dict[str, Any]:
+    """The columns of a job that was read from another store: it is nobody's, and waits for no lock."""
+    is_lent = job.is_suspect or job.is_handed_on
+    executor = f"elsewhere:{job.task}" if job.is_handed_on else job.executor
+    return {
+        "job_id": job.job_id,
+        "state": str(job.state),
+        "queue": job.queue,
+        "executor": "alone" if job.is_suspect else executor,
+        "own_executor": job.executor if is_lent else None,
+        "priority": job.priority,
+        "run_at": from_datetime(job.run_at),
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "fence": job.fence,
+        "rescues": job.rescues,
+        "crashes": job.crashes,
+        "cancel_requested": job.cancel_requested,
+        "task": job.task,
+        "enqueued_at": from_datetime(job.enqueued_at),
+        "claimed_at": _instant(job.claimed_at),
+        "started_at": _instant(job.started_at),
+        "ended_at": _instant(job.ended_at),
+        "kept_for": kept_for(job),
+        "expires_at": _instant(job.expires_at),
+        "delay": job.delay,
+        "result_ttl": job.result_ttl,
+        "lock": job.lock,
+        "key": job.key,
+        "tags": json.dumps(job.tags) if job.tags else None,
+        "headers": json.dumps(job.headers) if job.headers else None,
+        "pipeline": job.pipeline,
+        "step": job.step,
+        "args": job.args,
+        "result": job.result,
+        "error": error_text(job.error),
+        "reason": job.reason,
+    }
+
+
+def kept_for(job: Job) -> int | None:
+    """For how long after its end."""
+    if not job.state.is_final:
+        return None
+    return max(job.result_ttl, FAILED_TTL) if job.state is State.FAILED else job.result_ttl
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "outcome": attempt.outcome,
+        "started_at": _instant(attempt.started_at),
+        "ended_at": from_datetime(attempt.ended_at),
+        "error": error_text(attempt.error),
+        "session": attempt.session,
+    }
+
+
+def _instant(moment: datetime | None) -> int | None:
+    return None if moment is None else from_datetime(moment)
 
 
 def _moment(instant: int | None) -> Any:

@@ -13,6 +13,7 @@ from taskmill._storage.postgres.limits import PostgresLimits
 from taskmill._storage.postgres.schedules import PostgresSchedules
 from taskmill._storage.postgres.sessions import PostgresSessions
 from taskmill._storage.postgres.statistics import PostgresStatistics
+from taskmill._storage.postgres.transfer import PostgresTransfer
 from taskmill._storage.postgres.version import Version
 
 
@@ -30,6 +31,7 @@ class PostgresStorage(Storage):
         self.schedules = PostgresSchedules(self._database, self._doorbell, self._version)
         self.limits = PostgresLimits(self._database, self._doorbell, self._version, self.sessions)
         self.statistics = PostgresStatistics(self._database, self._version)
+        self.transfer = PostgresTransfer(self._database, self._doorbell, self._version)
         self.inspection = PostgresInspection(self._database)
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from taskmill._core.instant import to_datetime
+from taskmill._core.instant import from_datetime, to_datetime
 from taskmill._core.job import ErrorInfo, State
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.rows import attempt_of
+from taskmill._storage.rows import attempt_of, attempt_row
 
 # Before, and from behind the instants that the store sets, which are six.
 _HEAD, _TAIL = struct.Struct(">8Bh6I2Q"), struct.Struct(">2q")
@@ -125,6 +126,51 @@ def records_of(reply: Sequence[bytes | None]) -> Iterator[Record]:
         )
 
 
+def attempts_text(attempts: Sequence[Attempt]) -> str:
+    """As `history` holds them."""
+    rows = map(attempt_row, attempts)
+    return ",".join(
+        json.dumps(list({**row, "error": attempt.error}.values()), ensure_ascii=False)
+        for row, attempt in zip(rows, attempts, strict=True)
+    )
+
+
+def packed_of(job: Job) -> bytes:
+    """The row of a job that was read from another store: it is nobody's, and waits for no lock."""
+    row = Row(
+        state=STATES.index(job.state),
+        is_parked=0,
+        is_suspect=job.is_suspect,
+        is_handed_on=job.is_handed_on,
+        is_cancelling=job.cancel_requested,
+        is_locked=job.lock is not None,
+        is_piped=job.pipeline is not None,
+        is_keyed=job.key is not None,
+        priority=job.priority,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        fence=job.fence,
+        rescues=job.rescues,
+        crashes=job.crashes,
+        step=job.step,
+        session=0,
+        claim=0,
+        enqueued_at=from_datetime(job.enqueued_at),
+        run_at=from_datetime(job.run_at),
+        claimed_at=_instant(job.claimed_at),
+        started_at=_instant(job.started_at),
+        ended_at=_instant(job.ended_at),
+        expires_at=_instant(job.expires_at),
+        delay=job.delay,
+        result_ttl=job.result_ttl,
+    )
+    return _ROW.pack(*row) + f"{job.executor} {job.queue}".encode() + b"\0"
+
+
+def _instant(moment: datetime | None) -> int:
+    return 0 if moment is None else from_datetime(moment)
+
+
 def _attempts(history: bytes) -> Iterator[tuple[object, ...]]:
     for number, outcome, started_at, ended_at, error, session in json.loads(b"[" + history + b"]"):
         yield number, outcome, started_at, ended_at, None if error is None else json.dumps(error), session
@@ -165,6 +211,7 @@ def job_of(record: Record, *, with_attempts: bool) -> Job:
         started_at=to_datetime(row.started_at) if row.started_at else None,
         ended_at=to_datetime(row.ended_at) if row.ended_at else None,
         expires_at=to_datetime(row.expires_at) if row.expires_at else None,
+        delay=row.delay,
         result_ttl=row.result_ttl,
         lock=call.lock,
         waits_for=call.lock if row.is_parked else None,

@@ -17,7 +17,7 @@ class RedisSchedules(ScheduleStore):
         self._caller = caller
 
     def register(self, *, name: str, task: str, spec: str) -> ScheduleState:
-        return _state(self._caller.change("register", name, task, spec))
+        return schedule_of(self._caller.change("register", name, task, spec))
 
     def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         jobs = () if fire is None else added([fire])
@@ -25,10 +25,16 @@ class RedisSchedules(ScheduleStore):
 
     def list(self) -> Sequence[ScheduleState]:
         link = self._caller.link
-        return sorted(_state(json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
+        return sorted(schedule_of(json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
 
 
-def _state(told: Sequence[Any]) -> ScheduleState:
+def schedule_text(schedule: ScheduleState) -> str:
+    """As shared/schedule.lua keeps it."""
+    name, task, spec, last_slot, fired, skipped, last_job = schedule
+    return json.dumps([name, task, spec, str(last_slot), fired, skipped, last_job])
+
+
+def schedule_of(told: Sequence[Any]) -> ScheduleState:
     """From the columns of shared/schedule.lua."""
     name, task, spec, slot, fired, skipped, last_job = told
     return ScheduleState(name, task, spec, int(slot), int(fired), int(skipped), last_job)

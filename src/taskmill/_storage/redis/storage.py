@@ -15,6 +15,7 @@ from taskmill._storage.redis.moment import Moment
 from taskmill._storage.redis.schedules import RedisSchedules
 from taskmill._storage.redis.sessions import RedisSessions
 from taskmill._storage.redis.statistics import RedisStatistics
+from taskmill._storage.redis.transfer import RedisTransfer
 
 
 class RedisStorage(Storage):
@@ -32,6 +33,7 @@ class RedisStorage(Storage):
         self.schedules = RedisSchedules(self._caller)
         self.limits = RedisLimits(self._caller, self.sessions)
         self.statistics = RedisStatistics(self._caller, self.now)
+        self.transfer = RedisTransfer(self._caller)
         self.inspection: RedisInspection = RedisInspection(self._caller)
 
     @property

@@ -16,6 +16,7 @@ from taskmill._storage.sqlite.opening import Durability
 from taskmill._storage.sqlite.schedules import SqliteSchedules
 from taskmill._storage.sqlite.sessions import SqliteSessions
 from taskmill._storage.sqlite.statistics import SqliteStatistics
+from taskmill._storage.sqlite.transfer import SqliteTransfer
 
 
 class SqliteStorage(Storage):
@@ -45,6 +46,7 @@ class SqliteStorage(Storage):
         self.schedules = SqliteSchedules(self._database, self._clock, self.wake)
         self.limits = SqliteLimits(self._database, self._clock, self.wake, self.sessions)
         self.statistics = SqliteStatistics(self._database, self._clock)
+        self.transfer = SqliteTransfer(self._database, self.wake)
         self.inspection = SqliteInspection(self._database, self._clock)
 
     @property

@@ -156,6 +156,18 @@ create table taskmill.tally (
     primary key (minute, task, event, bucket)
 );
 
+-- What was taken out of this store for another one, until it is known to be there.
+create table taskmill.outgoing (
+    crate text primary key,
+    target text not null,
+    load text not null
+);
+
+-- The crates of other stores that were unpacked here.
+create table taskmill.unpacked (
+    crate text primary key
+);
+
 create table taskmill.schedule (
     name text collate "C" primary key,
     task text not null,

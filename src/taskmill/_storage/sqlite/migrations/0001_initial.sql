@@ -142,6 +142,18 @@ create table taskmill_tally (
     primary key (minute, task, event, bucket)
 ) strict, without rowid;
 
+-- What was taken out of this store for another one, until it is known to be there.
+create table taskmill_outgoing (
+    crate text primary key,
+    target text not null,
+    load text not null
+) strict, without rowid;
+
+-- The crates of other stores that were unpacked here.
+create table taskmill_unpacked (
+    crate text primary key
+) strict, without rowid;
+
 create table taskmill_schedule (
     name text primary key,
     task text not null,
