@@ -15,7 +15,7 @@ from heapq import nlargest
 from itertools import count, islice
 from pathlib import Path
 from threading import RLock
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from taskmill._core import lifecycle
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
@@ -1032,7 +1032,7 @@ def _row_of(job: Job, ref: int) -> _Row:
         task=job.task,
         args=job.args,
         queue=job.queue,
-        executor=job.executor,  # type: ignore[arg-type]
+        executor=cast(Executor, job.executor),
         priority=job.priority,
         delay=job.delay,
         max_attempts=job.max_attempts,
