@@ -35,23 +35,23 @@ def _own_identity(pid: int) -> str:
 def identity_of(pid: int) -> str:
     """Number, start and container, where the system tells; the container is this process's own."""
     try:
-        started = _stat(pid)[19]
-        return f"{pid}:{started}:{Path('/proc/self/ns/pid').readlink()}"
+        return f"{pid}:{_stat(pid)[19]}:{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return str(pid)
 
 
 def _stat(pid: int) -> list[str]:
-    """What the system tells of a process, behind its name."""
+    """What Linux tells of it, from its state on (proc_pid_stat(5)); its name, which may be anything, comes before."""
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether it has ended, and nobody has asked how."""
+    """Whether it has ended and only waits for its parent to take notice, who may never do."""
     try:
-        return _stat(pid)[0] == "Z"
+        state, threads = _stat(pid)[0], int(_stat(pid)[17])
     except OSError:
         return False
+    return state == "Z" and threads <= 1
 
 
 def has_ended(process: str) -> bool:
@@ -67,4 +67,4 @@ def has_ended(process: str) -> bool:
         return True
     except PermissionError:
         return False
-    return _is_zombie(int(pid)) or identity_of(int(pid)) not in (pid, process)
+    return identity_of(int(pid)) not in (pid, process) or _is_zombie(int(pid))
