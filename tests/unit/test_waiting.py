@@ -13,7 +13,6 @@ from taskmill._core.waiting import Cause, causes
 from taskmill._storage.memory import MemoryStorage
 from taskmill.testing import FakeClock
 from tests.conformance.builders import (
-    LEASE,
     Worker,
     a_job,
     a_pipeline,
@@ -42,7 +41,7 @@ def worker(storage: MemoryStorage) -> Worker:
 
 def serve(storage: MemoryStorage, **said: Sequence[str] | None) -> None:
     serves = {"queues": None, "executors": ["thread"], "tasks": ["add"]} | said
-    storage.sessions.open(kind="worker", lease=LEASE, serves=Serves(**serves))
+    storage.sessions.open(kind="worker", lease=HOUR, serves=Serves(**serves))
 
 
 def why(storage: MemoryStorage, job_id: str = "a") -> Sequence[Cause]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
@@ -69,6 +68,8 @@ def clone(app: Application, job_id: str) -> str | None:
     So it is where there is no such job, and of a later step of a pipeline, which would miss the result before it. The
     copy has no key, and does not expire.
     """
+    import json  # noqa: PLC0415  (3 ms of the import, and seldom needed)
+
     job = app.storage.inspection.job(job_id)
     if job is None or job.step:
         return None
