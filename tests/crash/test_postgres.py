@@ -62,6 +62,7 @@ def test_kills_of_single_processes_and_of_whole_workers_lose_nothing(site: Site)
         site.wait(lambda victim=victim: have_begun_again(site, victim), "its jobs have begun again")
 
     check(site, next(numbers), kills, "processes over PostgreSQL")
+    site.wait(lambda: all(worker.ordinary() for worker in workers), "the latest worker is up")
     assert site.stop(*workers) == [0, 0]
     site.wait(lambda: have_gone(site), "the sessions of the dead are gone")
 
