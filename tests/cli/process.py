@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-LONGEST_WAIT = 20.0
+LONGEST_WAIT = 45.0
 MODULE = (sys.executable, "-W", "error", "-m", "taskmill")
 SCRIPT = (str(Path(sys.executable).with_name("taskmill")),)
 

@@ -20,7 +20,7 @@ from tests.worker.builders import wait_for
 # Measured on the way, and never a reason to fail: pytest -o log_cli=true -o log_cli_level=INFO tests/crash
 figures = logging.getLogger("figures")
 
-SOON = 15.0
+SOON = 45.0
 """For what takes well below a second on a quiet machine."""
 
 APP = """

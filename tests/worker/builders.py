@@ -21,7 +21,7 @@ from taskmill._worker.machine import Machine
 from taskmill._worker.options import WorkerOptions
 from taskmill.errors import StoreBusy
 
-DEADLINE = 20.0
+DEADLINE = 45.0
 LEASE = 30 * SECOND
 
 
