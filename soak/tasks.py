@@ -67,7 +67,8 @@ def serial(context: Context) -> None:
     note("did", context.id)
 
 
-@mill.task(result_ttl=KEPT)
+# A writer that is stopped keeps the file for as long as that, and this task waits for it as any caller does.
+@mill.task(result_ttl=KEPT, retries=5, retry_delay=0.5)
 def guarded(context: Context) -> None:
     with mill.lock("guarded"):
         note("did", context.id)

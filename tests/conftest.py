@@ -40,7 +40,7 @@ def _readable(value: Any) -> Any:
         case dict():
             return {name: _readable(each) for name, each in value.items()}
         case list() | tuple():
-            return [_readable(each) for each in value]
+            return type(value)(_readable(each) for each in value)
         case _:
             return value
 

@@ -14,7 +14,7 @@ def test_of_a_task() -> None:
 
 
 def test_of_a_call() -> None:
-    assert set(CallSettings.__annotations__) == set(options._CALL_OPTIONS)
+    assert set(CallSettings.__annotations__) == {*options._CALL_OPTIONS, "connection"}
 
 
 def test_each_decides_a_field_of_the_job() -> None:
