@@ -32,6 +32,16 @@ def to_datetime(instant: int) -> datetime:
         return _LAST if instant > 0 else _FIRST
 
 
+def instant_of(moment: datetime | None) -> int | None:
+    """As `from_datetime`, of what may be missing."""
+    return None if moment is None else from_datetime(moment)
+
+
+def moment_of(instant: int | None) -> datetime | None:
+    """As `to_datetime`, of what may be missing."""
+    return None if instant is None else to_datetime(instant)
+
+
 def duration(value: float | timedelta) -> int:
     """Float seconds or a timedelta as microseconds; negative and non-finite values raise ValueError."""
     micros = value // _MICROSECOND if isinstance(value, timedelta) else round(float(value) * SECOND)

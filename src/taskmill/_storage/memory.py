@@ -22,7 +22,7 @@ from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Ser
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.finding import Finding
 from taskmill._core.identity import new_job_id
-from taskmill._core.instant import MINUTE, from_datetime, to_datetime
+from taskmill._core.instant import MINUTE, from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import (
     FAILED_TTL,
     FINAL,
@@ -457,7 +457,7 @@ class _Changes:
         attempt = Attempt(
             number=row.attempt,
             outcome=outcome,
-            started_at=_moment(row.started_at),
+            started_at=moment_of(row.started_at),
             ended_at=to_datetime(ended_at),
             error=error,
             session=row.session,
@@ -1050,7 +1050,7 @@ def _row_of(job: Job, ref: int) -> _Row:
         state=job.state,
         enqueued_at=from_datetime(job.enqueued_at),
         run_at=from_datetime(job.run_at),
-        expires_at=_instant(job.expires_at),
+        expires_at=instant_of(job.expires_at),
         max_attempts=job.max_attempts,
         attempt=job.attempt,
         fence=job.fence,
@@ -1058,19 +1058,15 @@ def _row_of(job: Job, ref: int) -> _Row:
         crashes=job.crashes,
         is_suspect=job.is_suspect,
         is_handed_on=job.is_handed_on,
-        claimed_at=_instant(job.claimed_at),
-        started_at=_instant(job.started_at),
-        ended_at=_instant(job.ended_at),
+        claimed_at=instant_of(job.claimed_at),
+        started_at=instant_of(job.started_at),
+        ended_at=instant_of(job.ended_at),
         cancel_requested=job.cancel_requested,
         result=job.result,
         error=job.error,
         reason=job.reason,
         attempts=list(job.attempts),
     )
-
-
-def _instant(moment: datetime | None) -> int | None:
-    return None if moment is None else from_datetime(moment)
 
 
 class MemoryInspection(Inspection):
@@ -1327,10 +1323,10 @@ def _job(row: _Row, attempts: tuple[Attempt, ...] = ()) -> Job:
         is_handed_on=row.executor == "elsewhere",
         enqueued_at=to_datetime(row.enqueued_at),
         run_at=to_datetime(row.run_at),
-        claimed_at=_moment(row.claimed_at),
-        started_at=_moment(row.started_at),
-        ended_at=_moment(row.ended_at),
-        expires_at=_moment(row.expires_at),
+        claimed_at=moment_of(row.claimed_at),
+        started_at=moment_of(row.started_at),
+        ended_at=moment_of(row.ended_at),
+        expires_at=moment_of(row.expires_at),
         delay=call.delay,
         result_ttl=call.result_ttl,
         lock=call.lock,
@@ -1346,7 +1342,3 @@ def _job(row: _Row, attempts: tuple[Attempt, ...] = ()) -> Job:
         error=row.error,
         attempts=attempts,
     )
-
-
-def _moment(instant: int | None) -> datetime | None:
-    return None if instant is None else to_datetime(instant)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from taskmill._core.census import Serves
-from taskmill._core.instant import from_datetime, to_datetime
+from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, State
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.base import QueueCount
+from taskmill._storage.base import Page, QueueCount
 
 
 class Row(Protocol):
@@ -51,10 +50,10 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         is_handed_on=row["own_executor"] is not None and row["executor"] != "alone",
         enqueued_at=to_datetime(row["enqueued_at"]),
         run_at=to_datetime(row["run_at"]),
-        claimed_at=_moment(row["claimed_at"]),
-        started_at=_moment(row["started_at"]),
-        ended_at=_moment(row["ended_at"]),
-        expires_at=_moment(row["expires_at"]),
+        claimed_at=moment_of(row["claimed_at"]),
+        started_at=moment_of(row["started_at"]),
+        ended_at=moment_of(row["ended_at"]),
+        expires_at=moment_of(row["expires_at"]),
         delay=row["delay"],
         result_ttl=row["result_ttl"],
         lock=row["lock"],
@@ -71,6 +70,13 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         error=error_of(row["error"]),
         attempts=attempts,
     )
+
+
+def page_of(rows: Sequence[Row], *, limit: int, last: int | None) -> Page:
+    """The page of these rows of a search that read as far as the number *last*; None: to the end of the store."""
+    if len(rows) == limit:
+        last = rows[-1]["id"]
+    return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
 
 
 def row_of(job: Job) -> dict[str, Any]:
@@ -93,11 +99,11 @@ def row_of(job: Job) -> dict[str, Any]:
         "cancel_requested": job.cancel_requested,
         "task": job.task,
         "enqueued_at": from_datetime(job.enqueued_at),
-        "claimed_at": _instant(job.claimed_at),
-        "started_at": _instant(job.started_at),
-        "ended_at": _instant(job.ended_at),
+        "claimed_at": instant_of(job.claimed_at),
+        "started_at": instant_of(job.started_at),
+        "ended_at": instant_of(job.ended_at),
         "kept_for": kept_for(job),
-        "expires_at": _instant(job.expires_at),
+        "expires_at": instant_of(job.expires_at),
         "delay": job.delay,
         "result_ttl": job.result_ttl,
         "lock": job.lock,
@@ -124,19 +130,11 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "outcome": attempt.outcome,
-        "started_at": _instant(attempt.started_at),
+        "started_at": instant_of(attempt.started_at),
         "ended_at": from_datetime(attempt.ended_at),
         "error": error_text(attempt.error),
         "session": attempt.session,
     }
-
-
-def _instant(moment: datetime | None) -> int | None:
-    return None if moment is None else from_datetime(moment)
-
-
-def _moment(instant: int | None) -> Any:
-    return None if instant is None else to_datetime(instant)
 
 
 # Where a text is damaged, it is shown as it is: one job must not hide the others.
@@ -169,7 +167,7 @@ def attempt_of(row: tuple[Any, ...]) -> Attempt:
     return Attempt(
         number=number,
         outcome=outcome,
-        started_at=_moment(started_at),
+        started_at=moment_of(started_at),
         ended_at=to_datetime(ended_at),
         error=error_of(error),
         session=session,

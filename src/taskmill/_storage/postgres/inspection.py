@@ -16,7 +16,7 @@ from taskmill._core.record import Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.schema import Connection
-from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
+from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
 from taskmill._storage.sql import Queries
 
 T = TypeVar("T")
@@ -83,11 +83,7 @@ class PostgresInspection(Inspection):
         def work(connection: Connection) -> Page:
             read, last = connection.execute(SQL.read_for_search.encode(), wanted).fetchall()[0]
             rows = _named(connection, SQL.search, {**wanted, "last": last})
-            if len(rows) == limit:
-                last = rows[-1]["id"]
-            elif int(str(read)) < _READ:
-                last = None
-            return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
+            return page_of(rows, limit=limit, last=last if int(str(read)) == _READ else None)
 
         return self._at_once(work)
 

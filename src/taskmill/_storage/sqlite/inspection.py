@@ -15,7 +15,7 @@ from taskmill._core.job import State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.clock import Clock
-from taskmill._storage.rows import attempt_of, error_of, job_of, queue_count
+from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.opening import Connection
@@ -93,11 +93,7 @@ class SqliteInspection(Inspection):
             else:
                 read, last = connection.execute(SQL.read_for_search, wanted).fetchone()
                 rows = _named(connection).execute(SQL.search, {**wanted, "last": last}).fetchall()
-            if len(rows) == limit:
-                last = rows[-1]["id"]
-            elif read < _READ:
-                last = None
-            return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
+            return page_of(rows, limit=limit, last=last if read == _READ else None)
 
         return self._database.snapshot(work)
 

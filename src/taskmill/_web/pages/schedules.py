@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from taskmill._app import steering
-from taskmill._core.instant import to_datetime
+from taskmill._core.instant import moment_of, to_datetime
 from taskmill._core.schedule import of_spec
 from taskmill._storage.base import ScheduleState
 from taskmill._web import audit
@@ -54,5 +54,5 @@ def _line(state: ScheduleState, now: int) -> Line:
         state,
         schedule.describe(),
         to_datetime(state.last_slot),
-        None if next_at is None else to_datetime(next_at),
+        moment_of(next_at),
     )
