@@ -20,7 +20,7 @@ from taskmill._core.job import ErrorInfo, NewJob
 from taskmill._core.lifecycle import Transition
 from taskmill._core.record import Job
 from taskmill._storage.base import Storage
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._storage.records import at_rest
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.errors import NotAnExport

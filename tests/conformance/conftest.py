@@ -9,7 +9,7 @@ import pytest
 
 from taskmill._core.identity import new_job_id
 from taskmill._storage.base import Storage
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock

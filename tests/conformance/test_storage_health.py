@@ -10,7 +10,7 @@ from taskmill._core.census import HeldLock, KnownSchedule, Serves, Waiting
 from taskmill._core.instant import DAY, HOUR, MINUTE, SECOND
 from taskmill._core.job import FAILED_TTL
 from taskmill._storage.base import Storage
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill.errors import BackupFailed
 from taskmill.testing import FakeClock
 from tests.conformance.builders import LEASE, Worker, a_job, a_pipeline, failed, retrying, succeeded

@@ -11,7 +11,7 @@ from taskmill._core.instant import HOUR, SECOND
 from taskmill._core.job import ErrorInfo
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Storage
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill.testing import FakeClock
 from tests.conformance.builders import (
     Worker,

@@ -39,7 +39,7 @@ from taskmill._core.outcome import (
 from taskmill._core.record import Job
 from taskmill._core.retry import RetryPolicy
 from taskmill._storage.base import LockState, Slots, Storage, Turn
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
 from taskmill.testing import FakeClock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._storage.open import open_storage, shown
 from taskmill._storage.postgres.storage import PostgresStorage
 from taskmill._storage.redis.address import address

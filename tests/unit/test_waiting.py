@@ -10,7 +10,7 @@ from taskmill._core.census import Serves
 from taskmill._core.instant import HOUR
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.waiting import Cause, causes
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill.testing import FakeClock
 from tests.conformance.builders import (
     Worker,

@@ -12,7 +12,7 @@ import pytest
 
 from taskmill._core.job import Claimed
 from taskmill._core.outcome import Outcome, Released, Succeeded
-from taskmill._storage.memory import MemorySlots
+from taskmill._storage.memory.sessions import MemorySlots
 from taskmill._worker.executors.base import Finished
 from taskmill._worker.executors.loop import LoopExecutor
 from taskmill._worker.executors.thread import ThreadExecutor

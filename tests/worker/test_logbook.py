@@ -9,7 +9,7 @@ import pytest
 from taskmill._core import lifecycle
 from taskmill._core.job import Claimed, ErrorInfo, State
 from taskmill._core.lifecycle import Transition
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._worker.logbook import log_ending
 from taskmill.testing import FakeClock
 from tests.conformance.builders import Worker, a_job

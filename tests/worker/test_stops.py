@@ -23,7 +23,7 @@ from taskmill._core.job import Claimed, Reason, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.limit import OBSTINATE
 from taskmill._core.outcome import Raised, Revoked, Succeeded, TimedOut
-from taskmill._storage.memory import MemorySlots
+from taskmill._storage.memory.sessions import MemorySlots
 from taskmill._worker.attempt import Attempts
 from taskmill._worker.executors.base import Finished
 from taskmill._worker.executors.thread import ThreadExecutor

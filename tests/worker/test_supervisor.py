@@ -15,7 +15,7 @@ from taskmill._core.instant import SECOND
 from taskmill._core.job import State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import Storage
-from taskmill._storage.memory import MemoryStorage
+from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._worker.guardian import Guardian
 from taskmill._worker.messages import (
     Dump,

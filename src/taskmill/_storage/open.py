@@ -71,7 +71,7 @@ def shown(url: str) -> str:
 def _memory(url: str, rest: str, clock: Clock | None) -> Storage:
     if rest:
         raise _invalid(url, "nothing follows 'memory://'")
-    from taskmill._storage.memory import MemoryStorage  # noqa: PLC0415  (only the adapter in use is loaded)
+    from taskmill._storage.memory.storage import MemoryStorage  # noqa: PLC0415  (only the adapter in use is loaded)
 
     return MemoryStorage(clock)
 
