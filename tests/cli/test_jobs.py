@@ -13,7 +13,7 @@ from taskmill._cli.target import load
 from taskmill._core.crash import described
 from taskmill._core.job import NewJob
 from tests.cli.process import Meeting
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, Terminal
 
 NASTY = "\x1b[2J\u202eevil\r\n\x9b31m"
 
@@ -372,3 +372,83 @@ KEYS = {
     "session",
     "fence",
 }
+
+
+class TestMany:
+    def test_all_that_match_are_run_again(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int], fail: Task[[str], None]
+    ) -> None:
+        for message in ("one", "two", "three"):
+            fail.enqueue(message)
+        work(mill)
+        waiting = add.enqueue(1, 2)
+
+        assert shell("jobs", "retry", "--text", "two", "--yes") == (0, "1 job queued again.\n", "")
+        assert shell("jobs", "retry", "--task", "shop.fail", "--yes", "--json").json == {
+            "matched": 2,
+            "done": 2,
+            "refused": 0,
+        }
+        assert waiting.state is State.QUEUED
+        assert shell("jobs", "retry", "--all", "--yes") == (0, "", "no jobs\n")
+
+    def test_all_that_match_are_cancelled_then_deleted(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        stays = add.enqueue(1, 2)
+        for _ in range(3):
+            add.using(queue="mail").enqueue(1, 2)
+
+        assert (
+            shell("jobs", "cancel", "--queue", "mail", "--yes").out == "3 jobs cancelled, or asked to stop.\n"
+        )
+        assert shell("jobs", "delete", "--state", "cancelled", "--yes").out == "3 jobs deleted.\n"
+        assert [job["id"] for job in shell("jobs", "--json").json["jobs"]] == [stays.id]
+
+    def test_it_asks_with_how_many(
+        self, shell: Shell, add: Task[[int, int], int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = add.enqueue(1, 2)
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+
+        status, out, err = shell("jobs", "delete", "--all")
+
+        assert (status, out) == (1, "")
+        assert err.startswith("Delete 1 job in sqlite:///")
+        assert err.endswith("? [y/N] nothing was done\n")
+        assert job.state is State.QUEUED
+
+    def test_without_a_terminal_it_wants_yes(
+        self, shell: Shell, add: Task[[int, int], int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add.enqueue(1, 2)
+        monkeypatch.setattr("sys.stdin", None)
+
+        assert shell("jobs", "cancel", "--all") == (
+            2,
+            "",
+            "taskmill: error: this would cancel 1 job: add --yes where nobody can be asked\n",
+        )
+
+    @pytest.mark.parametrize(
+        "words", [("retry",), ("delete", "x", "--all"), ("cancel", "x", "--queue", "mail")]
+    )
+    def test_either_ids_or_what_they_have_in_common(
+        self, shell: Shell, add: Task[[int, int], int], words: tuple[str, ...]
+    ) -> None:
+        add.enqueue(1, 2)
+
+        status, out, err = shell("jobs", *words)
+
+        assert (status, out) == (2, "")
+        assert f"say which jobs to {words[0]}: by their ids, or by --state" in err
+
+    def test_one_is_deleted_or_it_is_said_why_not(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        result = add.enqueue(1, 2)
+
+        assert shell("jobs", "delete", result.id) == (0, f"{result.id}: deleted\n", "")
+        assert (
+            shell("jobs", "delete", result.id).err == f"taskmill: error: {result.id}: there is no such job\n"
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal, NamedTuple
 
 # "silent": it should have given a sign of life by now, but its process is not known to be gone.
@@ -88,3 +89,12 @@ class Census:
     def working(self) -> Sequence[Serves]:
         """What the workers that live take."""
         return [each.serves for each in self.sessions if each.life == "alive" and each.serves]
+
+    @property
+    def longest_waits(self) -> dict[str, timedelta]:
+        """For how long the first due job of each queue has been waiting, where one is due."""
+        oldest: dict[str, int] = {}
+        for waiting in self.waiting:
+            if waiting.oldest is not None:
+                oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
+        return {queue: timedelta(microseconds=self.now - at) for queue, at in oldest.items()}

@@ -1,75 +1,31 @@
-"""Failed jobs by what went wrong: errors that differ in their figures only are one."""
+"""Failed jobs by what went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
-
 from starlette.responses import Response
 
-from taskmill._core.fingerprint import Fingerprint, fingerprint
+from taskmill._app.failures import failures
+from taskmill._app.search import PATIENCE, Filter
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import State
-from taskmill._core.record import Job
-from taskmill._web.pages.jobs import Wanted, page_of
 from taskmill._web.visit import Visit
-
-# So many of the latest failed jobs are looked at.
-MOST = 1_000
-_HOURS = 24
-_FAILED = Wanted(State.FAILED, None, None, None)
-
-
-class Group(NamedTuple):
-    """Jobs that failed for the same reason: the *latest* of them, how many there are, and how many in each hour."""
-
-    kind: Fingerprint
-    task: str
-    latest: Job
-    jobs: Sequence[Job]
-    first_at: datetime
-    last_at: datetime
-    hours: Sequence[int]
 
 
 def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
-    now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    page = page_of(visit, _FAILED._replace(task=task), after=None, limit=MOST)
-    groups = grouped(page.jobs, now)
+    storage = visit.reader.storage
+    found = failures(storage, Filter(task=task), patience=PATIENCE)
     return visit.page(
-        "errors.html", now=now, groups=groups, task=task, number=len(page.jobs), is_all=page.more is None
+        "errors.html",
+        now=to_datetime(storage.now()),
+        groups=found.groups,
+        task=task,
+        number=found.number,
+        is_all=found.is_all,
     )
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
     """The jobs of one kind of error."""
-    now = to_datetime(visit.reader.storage.now())
-    page = page_of(visit, _FAILED, after=None, limit=MOST)
-    return [job.job_id for group in grouped(page.jobs, now) if group.kind.mark == mark for job in group.jobs]
-
-
-def grouped(jobs: Iterable[Job], now: datetime) -> list[Group]:
-    """The kinds of errors of failed jobs."""
-    kinds: dict[str, tuple[Fingerprint, list[Job]]] = {}
-    for job in jobs:
-        kind = fingerprint(job.task, job.reason, job.error)
-        kinds.setdefault(kind.mark, (kind, []))[1].append(job)
-    groups = [_group(kind, members, now) for kind, members in kinds.values()]
-    return sorted(groups, key=lambda group: group.last_at, reverse=True)
-
-
-def _group(kind: Fingerprint, jobs: list[Job], now: datetime) -> Group:
-    ordered = sorted(jobs, key=_ended, reverse=True)
-    hours = [0] * _HOURS
-    for job in ordered:
-        ago = (now - _ended(job)) // timedelta(hours=1)
-        if 0 <= ago < _HOURS:
-            hours[_HOURS - 1 - ago] += 1
-    return Group(kind, ordered[0].task, ordered[0], ordered, _ended(ordered[-1]), _ended(ordered[0]), hours)
-
-
-def _ended(job: Job) -> datetime:
-    return job.ended_at or job.enqueued_at
+    found = failures(visit.reader.storage, patience=PATIENCE)
+    return [job.job_id for group in found.groups if group.kind.mark == mark for job in group.jobs]

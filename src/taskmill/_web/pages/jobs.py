@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._app.search import PATIENCE, Filter, Search
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
-from taskmill._core.record import Job
-from taskmill._storage.base import Page
-from taskmill._web.pages.overview import counts_of
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 
 PAGE = 50
-# So long, in seconds, is searched for the jobs of one page before what was found is shown.
-_PATIENCE = 0.2
 _LONGEST_TEXT = 200
 
 
@@ -28,6 +23,11 @@ class Wanted(NamedTuple):
     task: str | None
     queue: str | None
     text: str | None
+
+    @property
+    def filter(self) -> Filter:
+        """The same for a search."""
+        return Filter([self.state] if self.state else (), self.task, self.queue, self.text)
 
     @property
     def is_all(self) -> bool:
@@ -56,8 +56,9 @@ def show(visit: Visit) -> Response:
     """A page of the list."""
     wanted = wanted_in({name: visit.asked(name) for name in Wanted._fields})
     after = visit.asked("after")
-    page = page_of(visit, wanted, after=after if after and after.isdecimal() else None, limit=PAGE)
-    counts = counts_of(visit)
+    search = Search(visit.reader.inspection, wanted.filter)
+    page = search.page(limit=PAGE, after=after if after and after.isdecimal() else None, patience=PATIENCE)
+    counts = visit.reader.survey.get().counts
     return visit.page(
         "jobs.html",
         now=to_datetime(visit.reader.storage.now()),
@@ -69,25 +70,6 @@ def show(visit: Visit) -> Response:
         total=counts.total(),
         names=_names(visit),
     )
-
-
-def page_of(visit: Visit, wanted: Wanted, *, after: str | None, limit: int) -> Page:
-    """As `Inspection.search`, which is asked again and again while it finds little."""
-    jobs: list[Job] = []
-    give_up_at = time.monotonic() + _PATIENCE
-    while True:
-        page = visit.reader.inspection.search(
-            states=[wanted.state] if wanted.state else (),
-            task=wanted.task,
-            queue=wanted.queue,
-            text=wanted.text,
-            after=after,
-            limit=limit - len(jobs),
-        )
-        jobs += page.jobs
-        after = page.more
-        if after is None or len(jobs) >= limit or time.monotonic() >= give_up_at:
-            return Page(jobs, after)
 
 
 def _names(visit: Visit) -> dict[str, list[str]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from starlette.responses import Response
 
-from taskmill._core.census import Census
-from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._web.charts import MINUTES, curves
@@ -45,10 +43,10 @@ def show(visit: Visit) -> Response:
     return visit.page(
         "overview.html",
         now=to_datetime(now),
-        counts=counts_of(visit),
+        counts=survey.counts,
         findings=survey.findings,
         queues=sorted(survey.queues, key=lambda queue: -queue.due)[:_SHOWN_QUEUES],
-        oldest=oldest_by_queue(survey.census),
+        oldest=survey.census.longest_waits,
         workers=survey.census.working,
         pace=pace(latest),
         curves=shown,
@@ -65,23 +63,6 @@ def show(visit: Visit) -> Response:
 def _drained_in(due: int, rate: float) -> timedelta | None:
     """How long what is due takes at this rate, if it is any."""
     return timedelta(minutes=due / rate) if due and rate else None
-
-
-def counts_of(visit: Visit) -> Counter[State]:
-    """How many jobs there are in each state."""
-    counts: Counter[State] = Counter()
-    for queue in visit.reader.survey.get().queues:
-        counts.update(queue.states)
-    return counts
-
-
-def oldest_by_queue(census: Census) -> dict[str, timedelta]:
-    """For how long the first due job of each queue has been waiting."""
-    oldest: dict[str, int] = {}
-    for waiting in census.waiting:
-        if waiting.oldest is not None:
-            oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
-    return {queue: timedelta(seconds=(census.now - at) / SECOND) for queue, at in oldest.items()}
 
 
 def pace(jobs: Sequence[Job]) -> Pace:

@@ -12,7 +12,6 @@ from taskmill._core.instant import to_datetime
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
 from taskmill._web import audit
-from taskmill._web.pages.overview import oldest_by_queue
 from taskmill._web.visit import Visit
 
 
@@ -28,7 +27,7 @@ def show(visit: Visit) -> Response:
         now=to_datetime(visit.reader.storage.now()),
         queues=survey.queues,
         paused=visit.reader.inspection.paused(),
-        oldest=oldest_by_queue(survey.census),
+        oldest=survey.census.longest_waits,
         served=served,
     )
 

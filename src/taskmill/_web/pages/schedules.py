@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import NamedTuple
-
 from starlette.responses import Response
 
 from taskmill._app import steering
-from taskmill._core.instant import moment_of, to_datetime
-from taskmill._core.schedule import of_spec
-from taskmill._storage.base import ScheduleState
+from taskmill._app.timetable import timetable
+from taskmill._core.instant import to_datetime
 from taskmill._web import audit
 from taskmill._web.visit import Visit
 
 
-class Line(NamedTuple):
-    """A schedule; `told` says in English when it is due, `next_at` is None where it never is again."""
-
-    state: ScheduleState
-    told: str
-    last_slot: datetime
-    next_at: datetime | None
-
-
 def show(visit: Visit) -> Response:
     """One line for each."""
-    now = visit.reader.storage.now()
-    lines = [_line(state, now) for state in visit.reader.storage.schedules.list()]
-    return visit.page("schedules.html", now=to_datetime(now), schedules=lines)
+    storage = visit.reader.storage
+    return visit.page("schedules.html", now=to_datetime(storage.now()), schedules=timetable(storage))
 
 
 def run(visit: Visit) -> Response:
@@ -42,17 +28,3 @@ def run(visit: Visit) -> Response:
             to="/schedules",
         )
     return visit.back("This is a job of the schedule, beside its slots.", to=f"/jobs/{job_id}")
-
-
-def _line(state: ScheduleState, now: int) -> Line:
-    try:
-        schedule = of_spec(state.spec)
-    except ValueError:
-        return Line(state, state.spec, to_datetime(state.last_slot), None)
-    next_at = schedule.next_after(now)
-    return Line(
-        state,
-        schedule.describe(),
-        to_datetime(state.last_slot),
-        moment_of(next_at),
-    )

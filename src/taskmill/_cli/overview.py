@@ -1,0 +1,93 @@
+"""How things stand, as lines: what `taskmill status` prints and `taskmill top` keeps on the screen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from taskmill._app.survey import Survey
+from taskmill._cli.doctor import summary
+from taskmill._cli.text import Column, Line, Span, fields, table, word
+from taskmill._cli.workers import alive
+from taskmill._core.instant import MINUTE
+from taskmill._core.job import State
+from taskmill._core.wording import clean, counted, span
+from taskmill._storage.base import QueueCount, Storage
+from taskmill._storage.open import shown
+
+_MINUTES = 60
+_FAILED = frozenset({"failed", "retrying", "crashed"})
+_COLUMNS = (
+    Column("QUEUE", shrinks=True),
+    Column("DUE", to_right=True),
+    Column("QUEUED", to_right=True),
+    Column("RUNNING", to_right=True),
+    Column("FAILED", to_right=True, optional=True),
+    Column("OLDEST", to_right=True),
+    Column("WORKERS", to_right=True),
+)
+
+
+def lines_of(storage: Storage, survey: Survey, width: int | None) -> Iterator[Line]:
+    """The store, its jobs by state, who works, what became of the latest hour, and each queue."""
+    yield from fields(
+        [
+            ("Store", shown(storage.url)),
+            ("Health", summary(survey.findings)),
+            ("Workers", _workers(survey)),
+            ("Last hour", _latest(storage)),
+        ],
+        width,
+    )
+    yield []
+    yield _states(survey.counts)
+    if survey.queues:
+        yield []
+        paused = storage.inspection.paused()
+        yield from table(_COLUMNS, [_row(queue, survey, paused) for queue in survey.queues], width)
+
+
+def _workers(survey: Survey) -> str:
+    working = alive(survey.census)
+    if not working:
+        return "none alive"
+    held = sum(presence.held for presence in working)
+    return f"{counted(len(working), 'process')} alive, with {counted(held, 'job')}".replace(
+        "processs", "processes"
+    )
+
+
+def _latest(storage: Storage) -> str:
+    """What the workers have counted."""
+    since = storage.now() // MINUTE - _MINUTES + 1
+    events: Counter[str] = Counter()
+    for tally in storage.statistics.series(since=since):
+        events[tally.event] += tally.number
+    failed = sum(events[event] for event in _FAILED)
+    ended = events["succeeded"] + failed
+    if not ended:
+        return "no attempt ended"
+    return f"{counted(ended, 'attempt')}, {failed:,} failed ({100 * failed / ended:.1f} %)"
+
+
+def _states(counts: Mapping[State, int]) -> Line:
+    spans: list[Span] = []
+    for state in State:
+        number = counts.get(state, 0)
+        spans += [Span("  ")] if spans else []
+        spans += [word(state) if number else Span(state), Span(f" {number:,}")]
+    return spans
+
+
+def _row(queue: QueueCount, survey: Survey, paused: Mapping[str, datetime]) -> tuple[object, ...]:
+    oldest: timedelta | None = survey.census.longest_waits.get(queue.queue)
+    serving = sum(serves.has_queue(queue.queue) for serves in survey.census.working)
+    states = (State.QUEUED, State.RUNNING, State.FAILED)
+    return (
+        clean(queue.queue),
+        f"{queue.due:,}",
+        *(f"{queue.states.get(state, 0):,}" for state in states),
+        "-" if oldest is None else span(oldest.total_seconds()),
+        "paused" if queue.queue in paused else f"{serving:,}",
+    )

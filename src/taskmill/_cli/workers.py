@@ -1,0 +1,103 @@
+"""``taskmill workers``: who works, and whether he lives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from taskmill._app.application import Application
+from taskmill._cli import exit_code, store
+from taskmill._cli.job import iso
+from taskmill._cli.output import put_json, put_table
+from taskmill._cli.parser import Parser
+from taskmill._cli.text import Column
+from taskmill._core.census import Census, Presence
+from taskmill._core.instant import to_datetime
+from taskmill._core.wording import span
+from taskmill._storage.base import SessionState
+
+_COLUMNS = (
+    Column("SESSION", to_right=True),
+    Column("KIND"),
+    Column("PROCESS", to_right=True),
+    Column("LIFE"),
+    Column("RUNS", to_right=True),
+    Column("UP", to_right=True),
+    Column("QUEUES", shrinks=True, ends=True),
+    Column("FOR", shrinks=True, ends=True, optional=True),
+    Column("HOST", shrinks=True, optional=True),
+)
+
+
+class _Process(NamedTuple):
+    """A session, and how the census has it: None where it has come since."""
+
+    state: SessionState
+    presence: Presence | None
+
+
+def configure(parser: Parser) -> None:
+    """The options."""
+    parser.describe(
+        "List the processes that hold, or may hold, jobs and locks of a store: those that run jobs, those that watch "
+        "them, and programs that hold a lock. RUNS counts what each holds, FOR says for which executors it takes jobs.",
+        example="  taskmill workers --json",
+    )
+    store.add_options(parser)
+
+
+def run(arguments: Any) -> int:
+    """Print them."""
+    with store.open_app(arguments) as app:
+        processes = _processes(app)
+        now = to_datetime(app.storage.now())
+    if arguments.json:
+        put_json({"workers": [_as_json(process) for process in processes]})
+    else:
+        put_table(_COLUMNS, [_row(process, now) for process in processes], otherwise="no worker is alive")
+    return exit_code.OK
+
+
+def alive(census: Census) -> Sequence[Presence]:
+    """The processes that run jobs and live."""
+    return [each for each in census.sessions if each.life == "alive" and each.serves is not None]
+
+
+def _processes(app: Application) -> list[_Process]:
+    presences = {presence.session: presence for presence in app.storage.health.census().sessions}
+    return [_Process(state, presences.get(state.session)) for state in app.storage.inspection.sessions()]
+
+
+def _row(process: _Process, now: datetime) -> tuple[object, ...]:
+    state, presence = process
+    serves = None if presence is None else presence.serves
+    return (
+        state.session,
+        state.kind,
+        state.pid,
+        "alive" if presence is None else presence.life,
+        f"{state.running:,}",
+        span((now - state.started_at).total_seconds()),
+        "-" if serves is None else "all" if serves.queues is None else ", ".join(sorted(serves.queues)),
+        "-" if serves is None else ", ".join(sorted(serves.executors)),
+        state.host,
+    )
+
+
+def _as_json(process: _Process) -> dict[str, Any]:
+    state, presence = process
+    serves = None if presence is None else presence.serves
+    return {
+        "session": state.session,
+        "kind": state.kind,
+        "host": state.host,
+        "pid": state.pid,
+        "parent": state.parent,
+        "life": "alive" if presence is None else presence.life,
+        "started_at": iso(state.started_at),
+        "running": state.running,
+        "queues": None if serves is None or serves.queues is None else sorted(serves.queues),
+        "executors": None if serves is None else sorted(serves.executors),
+        "tasks": None if serves is None else sorted(serves.tasks),
+    }
