@@ -441,7 +441,7 @@ class TestMany:
         status, out, err = shell("jobs", *words)
 
         assert (status, out) == (2, "")
-        assert f"say which jobs to {words[0]}: by their ids, or by --state" in err
+        assert f"say which jobs to {words[0]}: by their ids, by what they have in common (--state" in err
 
     def test_one_is_deleted_or_it_is_said_why_not(
         self, shell: Shell, mill: Mill, add: Task[[int, int], int]

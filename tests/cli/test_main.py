@@ -77,7 +77,10 @@ class TestHelp:
             "status",
             "errors",
             "explain",
-            "workers",
+            "workers list",
+            "workers stop",
+            "schedules pause",
+            "schedules resume",
             "locks",
             "schedules list",
             "schedules run",
@@ -106,7 +109,7 @@ class TestUsage:
         assert (status, out) == (2, "")
         assert "commands:" in err
 
-    @pytest.mark.parametrize("group", ["jobs", "queues", "schedules"])
+    @pytest.mark.parametrize("group", ["jobs", "queues", "schedules", "workers"])
     def test_a_group_without_a_command_lists(self, shell: Shell, mill: Mill, group: str) -> None:
         assert mill.events() == []
 

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from taskmill import Job, Mill, State
 from taskmill._app import steering
 from taskmill._app.visitor import Role
+from taskmill._core.filter import Filter
 from taskmill._web.access import Tokens
 from taskmill._web.server import Server, ServerOptions
 from taskmill._web.site import PAGES
@@ -103,7 +104,7 @@ def screen(screens: Open) -> Screen:
 
 def a_job(mill: Mill, **wanted: object) -> Job:
     """The oldest one that is so."""
-    return steering.find(mill.app, limit=1_000, **wanted)[-1]
+    return steering.find(mill.app, Filter(**wanted), limit=1_000)[-1]
 
 
 def state_of(mill: Mill, job_id: str) -> State | None:
@@ -114,7 +115,7 @@ def state_of(mill: Mill, job_id: str) -> State | None:
 def paths(mill: Mill) -> dict[str, str]:
     """An address of each page, and of jobs of which each says something else."""
     states = (State.FAILED, State.RUNNING, State.QUEUED)
-    jobs = {f"a job, {state}": steering.find(mill.app, states=[state], limit=1) for state in states}
+    jobs = {f"a job, {state}": steering.find(mill.app, Filter(states=[state]), limit=1) for state in states}
     found = {f"a job, {state}": f"/jobs/{found[0].job_id}" for state, found in jobs.items() if found}
     return {
         **{path: path for path in LISTS},
@@ -261,7 +262,9 @@ class TestOneJob:
         assert (copy.job_id != job_id, copy.args, copy.priority) == (True, '[["/srv/again.jpg",2,2],{}]', 7)
 
     def test_a_job_that_waits_for_a_lock_says_who_has_it(self, screen: Screen, filled: Mill) -> None:
-        waiting = next(job for job in steering.find(filled.app, task="shop.reports.yearly") if job.waits_for)
+        waiting = next(
+            job for job in steering.find(filled.app, Filter(task="shop.reports.yearly")) if job.waits_for
+        )
         page = screen.open(f"/jobs/{waiting.job_id}")
         expect(page.get_by_text("the lock 'reports' is held by a job")).to_be_visible()
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from taskmill import Mill, every
+from taskmill._app import steering
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event, Notice
+from taskmill._core.filter import Filter
 from taskmill._core.instant import SECOND, from_datetime
 from taskmill._core.job import NewJob, State
 from taskmill._worker.service import Service
@@ -163,7 +165,7 @@ class Slots:
         self._mill = mill
 
     def fired(self) -> int:
-        return len(self._mill.app.storage.inspection.find(task="tick", limit=1_000))
+        return len(self._mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000))
 
     def skipped(self) -> int:
         [state] = self._mill.app.storage.schedules.list()
@@ -197,7 +199,7 @@ class TestSchedule:
         clock.travel(200)
         schedule.tick()
 
-        [job] = mill.app.storage.inspection.find(task="tick")
+        [job] = mill.app.storage.inspection.find(Filter(task="tick"))
         slot = from_datetime(job.run_at)
         assert slot % (60 * SECOND) == 0
         assert 0 <= clock.wall() - slot < 60 * SECOND
@@ -217,11 +219,40 @@ class TestSchedule:
             for machine in machines:
                 machine.tick()
 
-        jobs = mill.app.storage.inspection.find(task="tick", limit=1_000)
+        jobs = mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000)
         assert len({from_datetime(job.run_at) // (60 * SECOND) for job in jobs}) == len(jobs)
         # Forward, an hour of slots is left out but for its latest; back, nothing fires until that time comes again.
         assert slots.fired() == 150 - (60 if hours < 0 else 0)
         assert slots.skipped() == (60 if hours > 0 else 0)
+
+    def test_a_paused_one_fires_nothing_and_makes_nothing_up_for_it(
+        self, mill: Mill, clock: FakeClock
+    ) -> None:
+        slots, machines = Slots(mill), [Schedule(mill.app), Schedule(mill.app)]
+        for machine in machines:
+            machine.tick()
+        clock.travel(10)
+        machines[0].tick()
+        steering.pause_schedule(mill.app, "tick")
+
+        rests = []
+        for _ in range(5):
+            clock.travel(10)
+            rests += [machine.tick() for machine in machines]
+        in_the_pause = slots.fired()
+        steering.resume_schedule(mill.app, "tick")
+        for _ in range(2):
+            rests += [machine.tick() for machine in machines]
+        after_it = slots.fired()
+        clock.travel(10)
+        for _ in range(2):
+            for machine in machines:
+                machine.tick()
+
+        assert (in_the_pause, after_it, slots.fired()) == (1, 1, 2)
+        assert slots.skipped() == 0
+        # Those who wait for the end of a pause are no burden, whether they knew of it or found out by a slot.
+        assert sum(rest == 0 for rest in rests) <= len(machines)
 
     def test_each_slot_fires_once_over_a_restart(self, mill: Mill, clock: FakeClock) -> None:
         slots = Slots(mill)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from taskmill._app.search import EVERY, Filter, Search
+from taskmill._app.search import Search
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
@@ -40,7 +42,7 @@ class Failures(NamedTuple):
 
 def failures(storage: Storage, wanted: Filter = EVERY, *, patience: float) -> Failures:
     """What the latest failed jobs that are *wanted* failed of; searched for as long as *patience*, in seconds."""
-    page = Search(storage.inspection, wanted._replace(states=(State.FAILED,))).page(
+    page = Search(storage.inspection, replace(wanted, states=(State.FAILED,))).page(
         limit=MOST, patience=patience
     )
     groups = grouped(page.jobs, to_datetime(storage.now()))

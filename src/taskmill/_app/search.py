@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
 
-from taskmill._core.job import State
+from taskmill._core.filter import Filter
+from taskmill._core.instant import from_datetime, instant_of
 from taskmill._core.record import Job
 from taskmill._storage.base import Inspection, Page
-from taskmill._storage.matching import holds
+from taskmill._storage.matching import holds, matches
 from taskmill._storage.rows import error_text
 
 PATIENCE = 0.2
@@ -18,34 +18,29 @@ PATIENCE = 0.2
 _PAGE = 500
 
 
-class Filter(NamedTuple):
-    """Which jobs are wanted: those that match all that is given, as `Inspection.search` has it."""
+def is_wanted(job: Job, wanted: Filter) -> bool:
+    """Whether a job that was read already is one of those."""
+    tags = json.dumps(job.tags)
+    is_match = matches(
+        wanted,
+        state=job.state,
+        task=job.task,
+        queue=job.queue,
+        tags=tags,
+        priority=job.priority,
+        enqueued_at=from_datetime(job.enqueued_at),
+        ended_at=instant_of(job.ended_at),
+        session=job.session,
+    )
+    return is_match and (wanted.text is None or _has_text(job, tags, wanted.text))
 
-    states: Collection[State] = ()
-    task: str | None = None
-    queue: str | None = None
-    text: str | None = None
 
-    def matches(self, job: Job) -> bool:
-        """Whether a job that was read already is wanted."""
-        return (
-            (not self.states or job.state in self.states)
-            and self.task in {None, job.task}
-            and self.queue in {None, job.queue}
-            and (self.text is None or _has_text(job, self.text))
-        )
-
-
-def _has_text(job: Job, text: str) -> bool:
+def _has_text(job: Job, tags: str, text: str) -> bool:
     return holds(
         text,
         as_it_is=(job.job_id, job.task, job.queue, job.key),
-        as_json=(json.dumps(job.tags), job.args, job.result, error_text(job.error)),
+        as_json=(tags, job.args, job.result, error_text(job.error)),
     )
-
-
-EVERY = Filter()
-"""All jobs."""
 
 
 class Search:
@@ -60,7 +55,7 @@ class Search:
         jobs: list[Job] = []
         give_up_at = time.monotonic() + patience
         while True:
-            page = self._inspection.search(**self._wanted._asdict(), after=after, limit=limit - len(jobs))
+            page = self._inspection.search(self._wanted, after=after, limit=limit - len(jobs))
             jobs += page.jobs
             after = page.more
             if after is None or len(jobs) >= limit or time.monotonic() >= give_up_at:
@@ -70,7 +65,7 @@ class Search:
         """Up to *limit* of them, however long that takes."""
         after, left = None, limit
         while left > 0:
-            page = self._inspection.search(**self._wanted._asdict(), after=after, limit=min(_PAGE, left))
+            page = self._inspection.search(self._wanted, after=after, limit=min(_PAGE, left))
             yield from page.jobs
             left -= len(page.jobs)
             after = page.more

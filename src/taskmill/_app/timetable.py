@@ -17,6 +17,7 @@ class Entry(NamedTuple):
     told: str
     last_slot: datetime
     next_at: datetime | None
+    paused_at: datetime | None
 
 
 def timetable(storage: Storage) -> list[Entry]:
@@ -26,9 +27,9 @@ def timetable(storage: Storage) -> list[Entry]:
 
 
 def _entry(state: ScheduleState, now: int) -> Entry:
-    last_slot = to_datetime(state.last_slot)
+    last_slot, paused_at = to_datetime(state.last_slot), moment_of(state.paused_at)
     try:
         schedule = of_spec(state.spec)
     except ValueError:
-        return Entry(state, state.spec, last_slot, None)
-    return Entry(state, schedule.describe(), last_slot, moment_of(schedule.next_after(now)))
+        return Entry(state, state.spec, last_slot, None, paused_at)
+    return Entry(state, schedule.describe(), last_slot, moment_of(schedule.next_after(now)), paused_at)

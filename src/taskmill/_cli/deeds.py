@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def _act(deed: Deed, app: Application, arguments: Any) -> int:
     is_bulk = filtering.has_any(arguments) or arguments.all
     if bool(arguments.job_ids) == is_bulk:
         raise ConfigurationError(
-            f"say which jobs to {deed}: by their ids, or by --state, --task, --queue, --text, --kind or --all"
+            f"say which jobs to {deed}: by their ids, by what they have in common (--state, --task, ...), or --all"
         )
     return _to_many(deed, app, arguments) if is_bulk else _to_each(deed, app, arguments)
 
@@ -137,7 +138,7 @@ def _delete(app: Application, job_id: str) -> tuple[bool, str]:
 
 def _to_many(deed: Deed, app: Application, arguments: Any) -> int:
     wanted = filtering.filter_of(arguments)
-    wanted = wanted if wanted.states else wanted._replace(states=_WORDS[deed].states)
+    wanted = wanted if wanted.states else replace(wanted, states=_WORDS[deed].states)
     job_ids = [job.job_id for job in filtering.jobs_of(app, wanted, arguments.kind, limit=_MOST)]
     found = Done(0, 0, 0)
     if job_ids:

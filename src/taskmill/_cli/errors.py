@@ -7,12 +7,12 @@ from typing import Any
 
 from taskmill._app.application import Application
 from taskmill._app.failures import MOST, Failures, Group, failures
-from taskmill._app.search import Filter
 from taskmill._cli import exit_code, filtering, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import note, put_json, put_table
 from taskmill._cli.parser import Parser
 from taskmill._cli.text import Column
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.wording import ago
 
@@ -37,13 +37,13 @@ def configure(parser: Parser) -> None:
     parser.add_argument("--task", metavar="NAME", help="only of this task")
     parser.add_argument("--queue", metavar="NAME", help="only in this queue")
     store.add_options(parser)
-    parser.set_defaults(state=None, text=None, kind=None)
+    parser.set_defaults(kind=None)
 
 
 def run(arguments: Any) -> int:
     """Print the kinds, that of the latest error first."""
     with store.open_app(arguments) as app:
-        found = failures(app.storage, Filter((), arguments.task, arguments.queue), patience=_PATIENCE)
+        found = failures(app.storage, Filter(task=arguments.task, queue=arguments.queue), patience=_PATIENCE)
         if arguments.json:
             put_json(_as_json(found))
         else:

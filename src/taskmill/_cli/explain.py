@@ -52,7 +52,7 @@ def run(arguments: Any) -> int:
 
 def _causes(app: Application, job: Job) -> Sequence[Cause]:
     inspection = app.storage.inspection
-    steps = inspection.find(pipeline=job.pipeline, limit=_MOST_STEPS) if job.pipeline and job.step else ()
+    steps = inspection.steps(job.pipeline, limit=_MOST_STEPS) if job.pipeline and job.step else ()
     before = next((step for step in steps if step.step == job.step - 1), None)
     return causes(job, app.storage.health.census(), before=before, paused=inspection.paused())
 

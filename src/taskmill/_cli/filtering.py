@@ -10,8 +10,10 @@ from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._app.check import nearest
 from taskmill._app.failures import MOST, failures
-from taskmill._app.search import Filter, Search
-from taskmill._cli.parser import Parser, some_of
+from taskmill._app.search import Search
+from taskmill._cli.parser import Parser, moment, number, some_of
+from taskmill._core.filter import EVERY, Filter
+from taskmill._core.instant import instant_of
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._core.wording import clean
@@ -19,6 +21,24 @@ from taskmill._core.wording import clean
 _STATES = [*map(str, State)]
 # A command waits for all of them, unlike a page.
 _PATIENCE = 60.0
+_TEXTS = (
+    ("--task", "NAME", "only of this task"),
+    ("--queue", "NAME", "only in this queue"),
+    ("--tag", "TAG", "only with this tag"),
+    ("--text", "TEXT", "only with this in id, task, queue, key, tags, arguments, result or error"),
+    ("--kind", "MARK", "only failed ones with an error of this kind, see taskmill errors"),
+)
+_NUMBERS = (
+    ("--lowest", "only of this priority or a higher one"),
+    ("--highest", "only of this priority or a lower one"),
+    ("--session", "only those that this session has, or had; see taskmill workers"),
+)
+_MOMENTS = (
+    ("--enqueued-from", "only those enqueued then or later: 90s, 5min, 3h, 2d ago, or ISO 8601 (UTC)"),
+    ("--enqueued-before", "only those enqueued before"),
+    ("--ended-from", "only those that ended then or later"),
+    ("--ended-before", "only those that ended before"),
+)
 
 
 def add_options(parser: Parser) -> None:
@@ -30,25 +50,35 @@ def add_options(parser: Parser) -> None:
         metavar="STATE",
         help=f"only in this state, or these: {', '.join(_STATES)}; may be repeated",
     )
-    parser.add_argument("--task", metavar="NAME", help="only of this task")
-    parser.add_argument("--queue", metavar="NAME", help="only in this queue")
-    parser.add_argument(
-        "--text", metavar="TEXT", help="only with this in id, key, tags, arguments, result or error"
-    )
-    parser.add_argument(
-        "--kind", metavar="MARK", help="only failed ones with an error of this kind, see taskmill errors"
-    )
+    for flag, metavar, told in _TEXTS:
+        parser.add_argument(flag, metavar=metavar, help=told)
+    for flag, told in _NUMBERS:
+        parser.add_argument(flag, type=number, metavar="N", help=told)
+    for flag, told in _MOMENTS:
+        parser.add_argument(flag, type=moment, metavar="WHEN", help=told)
 
 
 def has_any(arguments: Any) -> bool:
     """Whether one of them was given."""
-    return any((arguments.state, arguments.task, arguments.queue, arguments.text, arguments.kind))
+    return filter_of(arguments) != EVERY or arguments.kind is not None
 
 
 def filter_of(arguments: Any) -> Filter:
     """What the options say, but for the kind."""
-    states = [State(state) for state in arguments.state or ()]
-    return Filter(states, arguments.task, arguments.queue, arguments.text)
+    return Filter(
+        states=tuple(State(state) for state in arguments.state or ()),
+        task=arguments.task,
+        queue=arguments.queue,
+        tag=arguments.tag,
+        lowest=arguments.lowest,
+        highest=arguments.highest,
+        enqueued_from=instant_of(arguments.enqueued_from),
+        enqueued_before=instant_of(arguments.enqueued_before),
+        ended_from=instant_of(arguments.ended_from),
+        ended_before=instant_of(arguments.ended_before),
+        session=arguments.session,
+        text=arguments.text,
+    )
 
 
 def jobs_of(app: Application, wanted: Filter, kind: str | None, *, limit: int) -> Iterator[Job]:

@@ -50,7 +50,7 @@ def _show(app: Application, arguments: Any) -> int:
     if job is None:
         complain(f"there is no job {arguments.job_id!r}; `taskmill jobs list` prints whole ids")
         return exit_code.FAILURE
-    steps = app.storage.inspection.find(pipeline=job.pipeline, limit=_STEPS_SHOWN) if job.pipeline else ()
+    steps = app.storage.inspection.steps(job.pipeline, limit=_STEPS_SHOWN) if job.pipeline else ()
     if arguments.json:
         put_json(as_full_json(job, steps))
     else:

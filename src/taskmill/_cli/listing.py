@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from taskmill._app.application import Application
-from taskmill._app.search import Filter
+from taskmill._app.search import is_wanted
 from taskmill._cli import exit_code, filtering, store
 from taskmill._cli.job import as_json, when
 from taskmill._cli.output import note, put_json, put_lines, put_table
 from taskmill._cli.parser import Parser, positive
 from taskmill._cli.text import Column, Line, Span, word
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.label import label_of
 from taskmill._core.record import Job
@@ -82,8 +83,9 @@ def _follow(app: Application, arguments: Any, wanted: Filter) -> int:
     for job in reversed(latest):
         _tell(app.storage, job, is_json=arguments.json)
     while True:
-        for job in filter(wanted.matches, changes.wait()):
-            _tell(app.storage, job, is_json=arguments.json)
+        for job in changes.wait():
+            if is_wanted(job, wanted):
+                _tell(app.storage, job, is_json=arguments.json)
 
 
 def _tell(storage: Storage, job: Job, *, is_json: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from taskmill._app.check import known, nearest
@@ -15,6 +17,8 @@ from taskmill._core.wording import clean
 from taskmill.errors import ConfigurationError
 
 _WIDTH = 78
+_AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>s|min|h|d)")
+_UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -194,6 +198,25 @@ def seconds(text: str) -> float:
     if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 up")
     return number
+
+
+def number(text: str) -> int:
+    """Any whole number."""
+    return -whole(text[1:]) if text.startswith("-") else whole(text)
+
+
+def moment(text: str) -> datetime:
+    """So long ago (``90s``, ``5min``, ``3h``, ``2d``), or an instant of ISO 8601, in UTC if it does not say otherwise."""
+    ago = _AGO.fullmatch(text)
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a time ago, such as 5min, 3h or 2d, nor an instant, such as 2026-01-31T12:00"
+        ) from None
 
 
 def names(text: str) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from taskmill._app import steering
@@ -30,7 +32,7 @@ _COLUMNS = (
 def configure(parser: Parser) -> None:
     """The commands and their options."""
     parser.describe(
-        "Look at the schedules of a store, and run one of them now. Without a command: list.",
+        "Look at the schedules of a store, run one now, pause them. Without a command: list.",
         example="  taskmill schedules\n  taskmill schedules run shop.tidy --app shop.tasks:mill",
     )
     listing = parser.command("list", "when each schedule fires, and has fired", is_usual=True)
@@ -42,9 +44,23 @@ def configure(parser: Parser) -> None:
         "else the latest job of the schedule.",
         example="  taskmill schedules run shop.tidy --app shop.tasks:mill",
     )
-    running.add_argument("name", metavar="NAME", help="the name of the schedule")
-    store.add_options(running)
-    running.set_defaults(action=_run)
+    _configure_deed(running, _run)
+    pausing = parser.command("pause", "let no slot of a schedule fire, in whatever worker")
+    pausing.describe(
+        "Let no slot of a schedule fire, in whatever worker, until it is resumed. What would have fired meanwhile is not "
+        "made up for.",
+        example="  taskmill schedules pause shop.tidy",
+    )
+    _configure_deed(pausing, partial(_turn, steering.pause_schedule, "paused"))
+    resuming = parser.command("resume", "let a schedule fire again, from its next slot on")
+    resuming.describe(str(resuming.description), example="  taskmill schedules resume shop.tidy")
+    _configure_deed(resuming, partial(_turn, steering.resume_schedule, "goes on with its next slot"))
+
+
+def _configure_deed(parser: Parser, act: Callable[[Application, Any], int]) -> None:
+    parser.add_argument("name", metavar="NAME", help="the name of the schedule")
+    store.add_options(parser)
+    parser.set_defaults(action=act)
 
 
 def run(arguments: Any) -> int:
@@ -69,6 +85,8 @@ def _row(entry: Entry, now: datetime) -> tuple[object, ...]:
     # What is known of one that has not fired is when it was first seen.
     last = ago(entry.last_slot, now) if state.fired or state.skipped else "-"
     following = "never" if entry.next_at is None else ago(entry.next_at, now)
+    if entry.paused_at is not None:
+        following = "paused"
     return state.name, entry.told, following, last, f"{state.fired:,}", f"{state.skipped:,}"
 
 
@@ -83,6 +101,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
         "fired": state.fired,
         "skipped": state.skipped,
         "last_job": state.last_job,
+        "paused_at": iso(entry.paused_at),
     }
 
 
@@ -98,8 +117,29 @@ def _run(app: Application, arguments: Any) -> int:
     return exit_code.OK
 
 
-def _why_not(app: Application, name: str) -> str:
-    names = {*app.periodics, *(state.name for state in app.storage.schedules.list())}
-    if name in names:
-        return f"schedule {name!r} has not fired yet, so that only its application says what to run: name it with --app"
+def _turn(turn: Callable[[Application, str], bool], told: str, app: Application, arguments: Any) -> int:
+    name = arguments.name
+    done = turn(app, name)
+    if not done and name not in _names(app):
+        complain(_unknown(app, name))
+        return exit_code.FAILURE
+    if arguments.json:
+        put_json({"schedule": name, "done": done})
+    else:
+        put(clean(f"schedule {name!r} {told}" if done else f"schedule {name!r}: that was so already"))
+    return exit_code.OK
+
+
+def _names(app: Application) -> list[str]:
+    return [state.name for state in app.storage.schedules.list()]
+
+
+def _unknown(app: Application, name: str) -> str:
+    names = {*app.periodics, *_names(app)}
     return f"there is no schedule {name!r}{nearest(name, names)}; `taskmill schedules` lists them"
+
+
+def _why_not(app: Application, name: str) -> str:
+    if name in _names(app):
+        return f"schedule {name!r} has not fired yet, so that only its application says what to run: name it with --app"
+    return _unknown(app, name)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._cli import exit_code, store
 from taskmill._cli.job import iso
-from taskmill._cli.output import put_json, put_table
-from taskmill._cli.parser import Parser
+from taskmill._cli.output import complain, put, put_json, put_table
+from taskmill._cli.parser import Parser, whole
 from taskmill._cli.text import Column
 from taskmill._core.census import Census, Presence
 from taskmill._core.instant import to_datetime
@@ -38,24 +39,67 @@ class _Process(NamedTuple):
 
 
 def configure(parser: Parser) -> None:
-    """The options."""
+    """The commands and their options."""
     parser.describe(
-        "List the processes that hold, or may hold, jobs and locks of a store: those that run jobs, those that watch "
-        "them, and programs that hold a lock. RUNS counts what each holds, FOR says for which executors it takes jobs.",
-        example="  taskmill workers --json",
+        "Look at who works on the jobs of a store, and ask workers to stop. Without a command: list.",
+        example="  taskmill workers\n  taskmill workers stop 17",
     )
-    store.add_options(parser)
+    _configure_list(
+        parser.command("list", "the processes that hold, or may hold, jobs and locks", is_usual=True)
+    )
+    _configure_stop(parser.command("stop", "ask a worker to stop, as SIGTERM does"))
 
 
 def run(arguments: Any) -> int:
-    """Print them."""
+    """Carry out one of the commands."""
     with store.open_app(arguments) as app:
-        processes = _processes(app)
-        now = to_datetime(app.storage.now())
+        status: int = arguments.action(app, arguments)
+    return status
+
+
+def _configure_list(parser: Parser) -> None:
+    parser.describe(
+        "List the processes that hold, or may hold, jobs and locks of a store: those that run jobs, those that watch "
+        "them, and programs that hold a lock. RUNS counts what each holds, FOR says for which executors it takes jobs.",
+        example="  taskmill workers list --json",
+    )
+    store.add_options(parser)
+    parser.set_defaults(action=_list)
+
+
+def _configure_stop(parser: Parser) -> None:
+    parser.describe(
+        "Ask a whole `taskmill worker`, by any session of it, to stop as on SIGTERM: it takes no more jobs and lets those "
+        "that run finish within its grace. It is seen within a second or two; what watches over it sees it end with "
+        "status 0.",
+        example="  taskmill workers stop 17",
+    )
+    parser.add_argument(
+        "session_id", type=whole, metavar="SESSION", help="a number, as `taskmill workers` prints it"
+    )
+    store.add_options(parser)
+    parser.set_defaults(action=_stop)
+
+
+def _list(app: Application, arguments: Any) -> int:
+    processes = _processes(app)
     if arguments.json:
         put_json({"workers": [_as_json(process) for process in processes]})
     else:
+        now = to_datetime(app.storage.now())
         put_table(_COLUMNS, [_row(process, now) for process in processes], otherwise="no worker is alive")
+    return exit_code.OK
+
+
+def _stop(app: Application, arguments: Any) -> int:
+    session = arguments.session_id
+    if not steering.stop_worker(app, session):
+        complain(f"session {session} is no worker's, is gone, or was asked already: see taskmill workers")
+        return exit_code.FAILURE
+    if arguments.json:
+        put_json({"session": session, "done": True})
+    else:
+        put(f"the worker of session {session} was asked to stop")
     return exit_code.OK
 
 
@@ -76,13 +120,18 @@ def _row(process: _Process, now: datetime) -> tuple[object, ...]:
         state.session,
         state.kind,
         state.pid,
-        "alive" if presence is None else presence.life,
+        _life(process),
         f"{state.running:,}",
         span((now - state.started_at).total_seconds()),
         "-" if serves is None else "all" if serves.queues is None else ", ".join(sorted(serves.queues)),
         "-" if serves is None else ", ".join(sorted(serves.executors)),
         state.host,
     )
+
+
+def _life(process: _Process) -> str:
+    life = "alive" if process.presence is None else process.presence.life
+    return "stopping" if process.state.is_asked_to_stop and life == "alive" else life
 
 
 def _as_json(process: _Process) -> dict[str, Any]:
@@ -95,6 +144,7 @@ def _as_json(process: _Process) -> dict[str, Any]:
         "pid": state.pid,
         "parent": state.parent,
         "life": "alive" if presence is None else presence.life,
+        "is_asked_to_stop": state.is_asked_to_stop,
         "started_at": iso(state.started_at),
         "running": state.running,
         "queues": None if serves is None or serves.queues is None else sorted(serves.queues),

@@ -49,7 +49,7 @@ where job = any(%s) order by id;
 select taskmill.take_out(%s);
 
 -- name: take_schedules
-delete from taskmill.schedule returning name, task, spec, last_slot, fired, skipped, last_job;
+delete from taskmill.schedule returning name, task, spec, last_slot, fired, skipped, last_job, paused_at;
 
 -- name: mark
 insert into taskmill.unpacked (crate) values (%s) on conflict do nothing returning crate;
@@ -74,10 +74,11 @@ values (%(job)s, %(number)s, %(outcome)s, %(started_at)s, %(ended_at)s, %(error)
 select taskmill.settle_in(%s);
 
 -- name: adopt
-insert into taskmill.schedule as s (name, task, spec, last_slot, fired, skipped, last_job)
-values (%(name)s, %(task)s, %(spec)s, %(last_slot)s, %(fired)s, %(skipped)s, %(last_job)s)
+insert into taskmill.schedule as s (name, task, spec, last_slot, fired, skipped, last_job, paused_at)
+values (%(name)s, %(task)s, %(spec)s, %(last_slot)s, %(fired)s, %(skipped)s, %(last_job)s, %(paused_at)s)
 on conflict (name) do update set
     last_slot = case when s.fired = 0 then excluded.last_slot else greatest(s.last_slot, excluded.last_slot) end,
     last_job = coalesce(s.last_job, excluded.last_job),
+    paused_at = coalesce(s.paused_at, excluded.paused_at),
     fired = s.fired + excluded.fired,
     skipped = s.skipped + excluded.skipped;

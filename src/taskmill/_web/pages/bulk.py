@@ -10,8 +10,8 @@ from taskmill._app.bulk import DEEDS, Deed, carry_out, told
 from taskmill._app.search import Search
 from taskmill._web import audit
 from taskmill._web.pages import errors
-from taskmill._web.pages.jobs import Wanted, wanted_in
 from taskmill._web.visit import Visit
+from taskmill._web.wanted import Wanted, wanted_in
 
 MOST = 10_000
 _EXAMPLES = 5
@@ -50,7 +50,7 @@ def act(visit: Visit) -> Response:
 def _request(visit: Visit) -> tuple[Deed | None, Wanted, Sequence[str] | None]:
     """What is to be done, and to which jobs: with no ids, to all that are wanted."""
     deed = next((deed for deed in DEEDS if deed == visit.given("deed")), None)
-    wanted = wanted_in({name: visit.given(name) for name in Wanted._fields})
+    wanted = wanted_in(visit.given)
     match visit.given("which"):
         case "all":
             ids = None

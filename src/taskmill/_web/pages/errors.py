@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from taskmill._app.failures import failures
-from taskmill._app.search import PATIENCE, Filter
+from taskmill._app.search import PATIENCE
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._web.visit import Visit
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._core.filter import Filter
 from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
@@ -51,8 +52,12 @@ def show(visit: Visit) -> Response:
         pace=pace(latest),
         curves=shown,
         drained_in=_drained_in(sum(queue.due for queue in survey.queues), shown.rate),
-        running=rows_of(visit, visit.reader.inspection.find(states=[State.RUNNING], limit=_SHOWN_RUNNING)),
-        failures=rows_of(visit, visit.reader.inspection.find(states=[State.FAILED], limit=_SHOWN_FAILURES)),
+        running=rows_of(
+            visit, visit.reader.inspection.find(Filter(states=[State.RUNNING]), limit=_SHOWN_RUNNING)
+        ),
+        failures=rows_of(
+            visit, visit.reader.inspection.find(Filter(states=[State.FAILED]), limit=_SHOWN_FAILURES)
+        ),
         latest=rows_of(
             visit,
             sorted(latest, key=lambda job: job.ended_at or job.enqueued_at, reverse=True)[:_SHOWN_RUNNING],

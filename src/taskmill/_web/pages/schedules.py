@@ -1,10 +1,13 @@
-"""What the clock enqueues: when next, when last, and now if somebody wants."""
+"""What the clock enqueues: when next, when last, now if somebody wants, and not at all while it is paused."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from starlette.responses import Response
 
 from taskmill._app import steering
+from taskmill._app.application import Application
 from taskmill._app.timetable import timetable
 from taskmill._core.instant import to_datetime
 from taskmill._web import audit
@@ -28,3 +31,23 @@ def run(visit: Visit) -> Response:
             to="/schedules",
         )
     return visit.back("This is a job of the schedule, beside its slots.", to=f"/jobs/{job_id}")
+
+
+def pause(visit: Visit) -> Response:
+    """Let no slot of one fire."""
+    told = "Schedule %s is paused: its slots until it is resumed are not made up for."
+    return _turned(visit, steering.pause_schedule, "pause of schedule", told)
+
+
+def resume(visit: Visit) -> Response:
+    """Let them fire again."""
+    return _turned(
+        visit, steering.resume_schedule, "resuming of schedule", "Schedule %s goes on with its next slot."
+    )
+
+
+def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, told: str) -> Response:
+    name = visit.given("name") or ""
+    done = turn(visit.app, name)
+    audit.note(visit, deed, name, done=done)
+    return visit.back(told % name if done else "That was so already.", to="/schedules")
