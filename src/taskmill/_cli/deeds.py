@@ -34,14 +34,14 @@ class _Words(NamedTuple):
 
 _WORDS: dict[Deed, _Words] = {
     "retry": _Words(
-        "Queue failed or cancelled jobs again, with one more attempt: those of the ids, or all failed ones that match. "
-        "Status 1 if one of them is neither.",
+        "Queue failed or cancelled jobs again, with one more attempt: those of the ids, or all failed ones "
+        "that match. Status 1 if one of them is neither.",
         "queued again",
         (State.FAILED,),
     ),
     "cancel": _Words(
-        "Cancel waiting jobs with the later steps of their pipelines, and stop running ones: those of the ids, or all "
-        "that match. Status 1 if one of them has ended.",
+        "Cancel waiting jobs with the later steps of their pipelines, and stop running ones: those of the ids, "
+        "or all that match. Status 1 if one of them has ended.",
         "cancelled",
         (State.BLOCKED, State.QUEUED, State.RUNNING),
     ),

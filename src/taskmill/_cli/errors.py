@@ -30,8 +30,8 @@ _PATIENCE = 60.0
 def configure(parser: Parser) -> None:
     """The options."""
     parser.describe(
-        f"Sort the latest {MOST:,} failed jobs by what went wrong. Errors of a task that differ in their figures only "
-        "are of one kind; `taskmill jobs retry --kind KIND` runs its jobs again.",
+        f"Sort the latest {MOST:,} failed jobs by what went wrong. Errors of a task that differ in their "
+        "figures only are of one kind; `taskmill jobs retry --kind KIND` runs its jobs again.",
         example="  taskmill errors --task shop.send_mail",
     )
     parser.add_argument("--task", metavar="NAME", help="only of this task")

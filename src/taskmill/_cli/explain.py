@@ -23,8 +23,8 @@ _MOST_STEPS = 1_000
 def configure(parser: Parser) -> None:
     """The options."""
     parser.describe(
-        "Say why a job does not run yet: what it waits for, what matters most first. Of one that runs or has ended, it "
-        "says that.",
+        "Say why a job does not run yet: what it waits for, what matters most first. Of one that runs or has "
+        "ended, it says that.",
         example="  taskmill explain 01981a2b-7c3d-7e4f-8a5b-6c7d8e9f0a1b",
     )
     parser.add_argument("job_id", metavar="JOB", help="the id of the job")

@@ -38,8 +38,8 @@ _SEEN = 500
 def configure(parser: Parser) -> None:
     """The options."""
     parser.describe(
-        "List the latest jobs that match all that is given, newest first; with --follow, what happens to such jobs, as "
-        "it happens.",
+        "List the latest jobs that match all that is given, newest first; with --follow, what happens to such "
+        "jobs, as it happens.",
         example="  taskmill jobs list --state failed,cancelled --task shop.send_mail --limit 50\n"
         "  taskmill jobs --queue mail --follow",
     )

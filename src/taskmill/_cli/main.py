@@ -27,10 +27,13 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "worker": Command("taskmill._cli.worker", "run the jobs of an application"),
+    "enqueue": Command("taskmill._cli.enqueue", "store a call of a task as a job"),
     "status": Command("taskmill._cli.status", "how things stand, in one look"),
+    "top": Command("taskmill._cli.top", "the same, kept on the screen"),
     "jobs": Command("taskmill._cli.jobs", "list, show, retry, cancel and delete jobs"),
     "errors": Command("taskmill._cli.errors", "what jobs have failed of, by kind"),
     "explain": Command("taskmill._cli.explain", "why a job does not run"),
+    "run": Command("taskmill._cli.run", "run a job that has ended here and now, for who looks for a mistake"),
     "queues": Command("taskmill._cli.queues", "how many jobs each queue holds; pause and resume"),
     "schedules": Command("taskmill._cli.schedules", "when schedules fire; run one now"),
     "workers": Command("taskmill._cli.workers", "who works"),
@@ -43,6 +46,8 @@ COMMANDS = {
     "export": Command("taskmill._cli.exporting", "write what a store holds as lines of JSON"),
     "import": Command("taskmill._cli.importing", "store what an export says"),
     "bench": Command("taskmill._cli.bench", "measure how fast a store is"),
+    "systemd": Command("taskmill._cli.systemd", "print the unit with which systemd runs a worker"),
+    "completion": Command("taskmill._cli.completion", "print what lets a shell complete commands"),
     "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
 }
 

@@ -206,7 +206,7 @@ def number(text: str) -> int:
 
 
 def moment(text: str) -> datetime:
-    """So long ago (``90s``, ``5min``, ``3h``, ``2d``), or an instant of ISO 8601, in UTC if it does not say otherwise."""
+    """So long ago (``90s``, ``5min``, ``3h``, ``2d``), or an instant of ISO 8601, of UTC unless it says otherwise."""
     ago = _AGO.fullmatch(text)
     try:
         if ago is not None:

@@ -47,8 +47,8 @@ def configure(parser: Parser) -> None:
     _configure_deed(running, _run)
     pausing = parser.command("pause", "let no slot of a schedule fire, in whatever worker")
     pausing.describe(
-        "Let no slot of a schedule fire, in whatever worker, until it is resumed. What would have fired meanwhile is not "
-        "made up for.",
+        "Let no slot of a schedule fire, in whatever worker, until it is resumed. What would have fired meanwhile is "
+        "not made up for.",
         example="  taskmill schedules pause shop.tidy",
     )
     _configure_deed(pausing, partial(_turn, steering.pause_schedule, "paused"))

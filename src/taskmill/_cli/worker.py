@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,6 +20,7 @@ from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
 from taskmill._worker.options import WorkerOptions
 from taskmill._worker.parent import Parent
+from taskmill._worker.reload import Changes, folders_of
 from taskmill._worker.supervisor import SupervisorOptions
 from taskmill.errors import ConfigurationError
 
@@ -64,6 +67,12 @@ def configure(parser: Parser) -> None:
         help="run all that is due, then stop",
     )
     parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="while you write the application: start it anew when a Python file of it changes; what runs has the "
+        "grace to finish",
+    )
+    parser.add_argument(
         "--import",
         type=names,
         action="extend",
@@ -77,8 +86,12 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: Any) -> int:
     """Supervise the processes that run the jobs; returns when all have stopped."""
-    target_of(arguments)
+    target = target_of(arguments)
     options_of(arguments)
+    if arguments.reload and arguments.burst:
+        raise ConfigurationError(
+            "--reload goes on until it is stopped, and --burst stops by itself: leave one out"
+        )
     logs.configure("debug" if arguments.verbose else arguments.log_level)
     options = SupervisorOptions(
         processes=arguments.processes,
@@ -86,11 +99,22 @@ def run(arguments: Any) -> int:
         burst=arguments.burst,
         queues=arguments.queues,
         max_memory=arguments.max_memory * 1_000_000,
+        reloads=arguments.reload,
     )
     # As it was understood here: those that start later are not to depend on what has become of a file by then.
     understood = {name: value for name, value in vars(arguments).items() if name != "left_out"}
     command = partial(_command, json.dumps(understood))
-    return Parent(options, command, lambda hello: _announce(hello, arguments)).run()
+    with _changes_of(target) if arguments.reload else nullcontext() as changes:
+        return Parent(options, command, lambda hello: _announce(hello, arguments), changes).run()
+
+
+@contextmanager
+def _changes_of(target: str) -> Iterator[Changes]:
+    changes = Changes(folders_of(target.partition(":")[0], sys.path))
+    try:
+        yield changes
+    finally:
+        changes.close()
 
 
 def target_of(arguments: Any) -> str:

@@ -69,9 +69,9 @@ def _configure_list(parser: Parser) -> None:
 
 def _configure_stop(parser: Parser) -> None:
     parser.describe(
-        "Ask a whole `taskmill worker`, by any session of it, to stop as on SIGTERM: it takes no more jobs and lets those "
-        "that run finish within its grace. It is seen within a second or two; what watches over it sees it end with "
-        "status 0.",
+        "Ask a whole `taskmill worker`, by any session of it, to stop as on SIGTERM: it takes no more jobs and lets "
+        "those that run finish within its grace. It is seen within a second or two; what watches over it sees it end "
+        "with status 0.",
         example="  taskmill workers stop 17",
     )
     parser.add_argument(

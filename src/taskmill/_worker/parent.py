@@ -16,6 +16,7 @@ from taskmill._storage.open import open_storage
 from taskmill._worker.guardian import Guardian
 from taskmill._worker.messages import Begin, FromChild, Hello, Role
 from taskmill._worker.process import ChildProcess, Command
+from taskmill._worker.reload import Changes
 from taskmill._worker.supervisor import Child, Supervisor, SupervisorOptions
 
 logger = logging.getLogger("taskmill.supervisor")
@@ -36,9 +37,14 @@ class Parent:
     """
 
     def __init__(
-        self, options: SupervisorOptions, command: Command, on_ready: Callable[[Hello], None]
+        self,
+        options: SupervisorOptions,
+        command: Command,
+        on_ready: Callable[[Hello], None],
+        changes: Changes | None = None,
     ) -> None:
         self._options = options
+        self._changes = changes
         self._command = command
         self._guardian = Guardian(lambda url: open_storage(_with_little_patience(url)))
         self._supervisor = Supervisor(options, self._spawn, self._guardian, time.monotonic, on_ready)
@@ -51,6 +57,8 @@ class Parent:
         """Supervise until all is over; the exit status."""
         with self._signals() as signals:
             self._selector.register(signals, selectors.EVENT_READ)
+            if self._changes is not None:
+                self._selector.register(self._changes, selectors.EVENT_READ)
             try:
                 self._loop(signals)
             finally:
@@ -70,6 +78,8 @@ class Parent:
             self._hear([key.data for key in ready if key.data is not None])
             for number in _received(signals):
                 self._on_signal(number)
+            if self._changes is not None and (what := self._changes.read()):
+                self._supervisor.reload(what)
             for process in self._processes.values():
                 process.line.say_the_rest()
             # Always: a storm of other signals may have drowned the one that says that a child has ended.
