@@ -51,7 +51,6 @@ class TestOrder:
         assert shell("queues", "--app", "app").status == 0
         monkeypatch.setenv("TASKMILL_APP", "app")
         assert shell("queues").status == 0
-        assert shell("queues", "--url", "sqlite:///elsewhere.db").status == 3
 
 
 class TestFile:

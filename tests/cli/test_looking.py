@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from datetime import timedelta
+from types import ModuleType
 
 import pytest
 
@@ -124,8 +125,10 @@ class TestExplain:
         told = shell("explain", job_id, "--json").json
         assert [cause["name"] for cause in told["causes"]] == ["paused", "delay", "no-worker"]
 
-    def test_a_step_waits_for_the_one_before(self, shell: Shell, nothing: Task[[], None]) -> None:
-        result = (nothing.s() | nothing.s()).enqueue()
+    def test_a_step_waits_for_the_one_before(
+        self, shell: Shell, nothing: Task[[], None], charge: Task[[str], None]
+    ) -> None:
+        result = (nothing.s() | charge.s()).enqueue()
 
         assert f"({result.steps[0].id})" in shell("explain", result.id).out
 
@@ -188,7 +191,8 @@ class TestSchedules:
             "shop.tidy",
         ]
 
-    def test_one_is_run_now(self, shell: Shell, app: object) -> None:
+    def test_one_is_run_now(self, shell: Shell, app: ModuleType) -> None:
+        app.add.enqueue(1, 2)
         job_id = shell("schedules", "run", "app.tidy", "--app", "app").out.strip()
 
         assert shell("jobs", "show", job_id, "--app", "app", "--json").json["task"] == "app.tidy"

@@ -105,7 +105,7 @@ class TestFields:
     def test_values_stand_below_each_other_and_fit(self) -> None:
         told = fields([("Store", "sqlite:///x" * 9), ("Last hour", "-")], 30)
 
-        assert [plain(line) for line in told] == ["Store      sqlite:///xsqlite...", "Last hour  -"]
+        assert [plain(line) for line in told] == ["Store      sqlite:///xsqlit...", "Last hour  -"]
 
 
 def test_what_is_shortened_says_how_much_is_missing() -> None:

@@ -30,6 +30,7 @@ _READERS: Mapping[type, Callable[[str], Any]] = {
     Path: Path,
 }
 _PLAIN = frozenset({str, int, float, bool, type(None), *_READERS})
+_TOO_MUCH = Parameter("too_much", Parameter.POSITIONAL_ONLY)
 _OPEN = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
@@ -53,7 +54,7 @@ class TypedCall:
 
     def value(self, parameter: Parameter, text: str) -> Any:
         """The argument that *text* is."""
-        kinds = _plain_kinds(self._annotations.get(parameter.name))
+        kinds = _plain_kinds(self._annotations.get(parameter.name, Any))
         if str in kinds and not text.startswith('"'):
             return None if text == "null" and type(None) in kinds else text
         value = self._decoded(text)
@@ -91,11 +92,10 @@ class TypedCall:
         return found or typing.cast(Parameter, rest)
 
     def _at(self, position: int) -> Parameter:
-        places = [each for each in self._parameters if each.kind <= Parameter.VAR_POSITIONAL]
+        places = [each for each in self._parameters if each.kind <= Parameter.POSITIONAL_OR_KEYWORD]
+        rest = next((each for each in self._parameters if each.kind is Parameter.VAR_POSITIONAL), None)
         # What is too much is told when the call is checked.
-        return (
-            places[min(position, len(places) - 1)] if places else Parameter("it", Parameter.POSITIONAL_ONLY)
-        )
+        return [*places, rest or _TOO_MUCH][min(position, len(places))]
 
     def _decoded(self, text: str) -> Any:
         try:

@@ -11,9 +11,12 @@ from taskmill.errors import ConfigurationError
 
 _SHELLS = ("bash", "zsh", "fish")
 _EXAMPLE = """\
-  taskmill completion bash > ~/.local/share/bash-completion/completions/taskmill
-  taskmill completion zsh > "${fpath[1]}/_taskmill"
-  taskmill completion fish > ~/.config/fish/completions/taskmill.fish"""
+  taskmill completion bash
+
+where shells look for it:
+  bash  ~/.local/share/bash-completion/completions/taskmill
+  zsh   _taskmill, in a folder of $fpath
+  fish  ~/.config/fish/completions/taskmill.fish"""
 
 
 def configure(parser: Parser) -> None:

@@ -11,10 +11,13 @@ import termios
 import tty
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from taskmill._cli.output import as_rich, put, styled
 from taskmill._cli.text import Line, plain
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 _QUIT = frozenset({b"q", b"Q", b"\x03", b"\x04"})
 # Terminals have these since the VT100: the other screen and back, the cursor, home, and what to wipe.
@@ -72,13 +75,11 @@ def wants_to_quit(seconds: float) -> bool:
 
 
 class _RichScreen:
-    def __init__(self, live: object) -> None:
+    def __init__(self, live: Live) -> None:
         self._live = live
 
     def draw(self, lines: Sequence[Line]) -> None:
-        from rich.text import Text  # noqa: PLC0415  (as above)
-
-        self._live.update(Text("\n").join(map(as_rich, lines)), refresh=True)
+        self._live.update(as_rich(lines), refresh=True)
 
 
 class _PlainScreen:

@@ -17,6 +17,7 @@ from taskmill.errors import TaskmillError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 class OutputLost(TaskmillError):
@@ -45,13 +46,14 @@ def put_json(value: Any) -> None:
 
 def put_lines(lines: Iterable[Line]) -> None:
     """Write lines, in their styles if these are seen."""
-    console = styled(sys.stdout)
+    # A program can be started without any output.
+    console = None if sys.stdout is None else styled(sys.stdout)
     if console is None:
         put(*map(plain, lines))
         return
     with console.capture() as captured:
         for line in lines:
-            console.print(as_rich(line), soft_wrap=True)
+            console.print(as_rich([line]), soft_wrap=True)
     _write(captured.get())
 
 
@@ -84,7 +86,7 @@ def shows_colours(out: TextIO) -> bool:
 
 def styled(out: TextIO) -> Console | None:
     """What writes styles to *out*; None where they are not seen, or rich is not installed."""
-    if out is None or not shows_colours(out):
+    if not shows_colours(out):
         return None
     try:
         from rich.console import Console  # noqa: PLC0415  (an extra, and 60 ms)
@@ -93,11 +95,12 @@ def styled(out: TextIO) -> Console | None:
     return Console(file=out, force_terminal=True, highlight=False, emoji=False, markup=False)
 
 
-def as_rich(line: Line) -> Any:
-    """The line in rich's words; what is in it stays text."""
+def as_rich(lines: Iterable[Line]) -> Text:
+    """The lines in rich's words; what is in them stays text."""
     from rich.text import Text  # noqa: PLC0415  (as above)
 
-    return Text.assemble(*((span.text, span.style) for span in line), overflow="ignore", no_wrap=True)
+    told = (Text.assemble(*((span.text, span.style) for span in line)) for line in lines)
+    return Text("\n", overflow="ignore", no_wrap=True).join(told)
 
 
 def _write(text: str) -> None:

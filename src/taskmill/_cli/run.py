@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import traceback
 from contextlib import ExitStack, nullcontext
 from types import TracebackType
@@ -13,7 +12,7 @@ from taskmill._app.application import Application
 from taskmill._app.context import Context, Tenure, entered
 from taskmill._app.lock import Lock
 from taskmill._app.task import BaseTask
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, live, store
 from taskmill._cli.output import complain, note, put, put_json
 from taskmill._cli.parser import Parser
 from taskmill._core.job import Claimed
@@ -48,7 +47,7 @@ def run(arguments: Any) -> int:
     """Run it."""
     if not arguments.app:
         raise ConfigurationError("name the application that has the task: --app shop.tasks:mill")
-    if arguments.pdb and not sys.stdin.isatty():
+    if arguments.pdb and not live.is_possible():
         raise ConfigurationError("--pdb needs a terminal")
     with store.open_app(arguments) as app:
         job = app.storage.inspection.job(arguments.job_id)
@@ -128,7 +127,7 @@ def _claimed(job: Job) -> Claimed:
 
 def _tell(app: Application, job: Job, value: Any, *, is_json: bool) -> None:
     if is_json:
-        put_json({"id": job.job_id, "result": app.codec.encode(value)})
+        put_json({"id": job.job_id, "result": app.codec.encode(value, limit=app.payload_limit)})
     else:
         put(clean(repr(value)))
     note(

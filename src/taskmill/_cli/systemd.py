@@ -45,7 +45,7 @@ def configure(parser: Parser) -> None:
     parser.describe(
         "Print a unit with which systemd runs a worker, as this user and in this folder: it is started again "
         "however it ends, told to stop by SIGTERM, and killed only some time after its grace.",
-        example="  taskmill systemd shop.tasks:mill --grace 60 | sudo tee /etc/systemd/system/shop-worker.service",
+        example="  taskmill systemd shop.tasks:mill --grace 60",
     )
     parser.add_argument("app", nargs="?", metavar="TARGET", help="the application, as for taskmill worker")
     parser.add_argument(
