@@ -348,7 +348,7 @@ class TestManyJobs:
             shop.resize.using(delay=3_600).enqueue("/srv/many.jpg", number, 1)
         page = screen.open("/jobs?text=many.jpg")
 
-        page.get_by_label("For", exact=True).select_option("all")
+        page.locator("select[name=which]").select_option("all")
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Cancel 60 jobs?")
         page.get_by_role("button", name="Cancel 60 jobs").click()
