@@ -16,14 +16,19 @@ from taskmill._core.event import Event, Notice
 from taskmill._core.filter import Filter
 from taskmill._core.instant import SECOND, from_datetime
 from taskmill._core.job import NewJob, State
+from taskmill._core.lifecycle import Settlement
+from taskmill._core.tally import WAITED, bucket_of
 from taskmill._worker.service import Service
 from taskmill._worker.ticks import prune, rescue
 from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
 from taskmill._worker.ticks.rescue import Rescue
 from taskmill._worker.ticks.schedule import LONGEST_REST, Schedule
+from taskmill._worker.ticks.tally import Tallies
 from taskmill.errors import StoreUnavailable
 from taskmill.testing import FakeClock
+from tests.conformance.builders import Worker as Holder
+from tests.conformance.builders import a_job, released, succeeded
 from tests.worker.builders import LEASE, Lost, busy, claim, job_of, wait_for, with_faults
 
 
@@ -418,3 +423,30 @@ class TestService:
 def test_the_dead_are_looked_for_several_times_a_second() -> None:
     # The promise is that jobs of a killed worker run again within a second.
     assert rescue.REST <= 0.5
+
+
+class TestTallies:
+    def test_what_ended_is_counted_by_how_long_it_waited_and_ran(self, mill: Mill, clock: FakeClock) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a"), a_job("b", delay=3 * SECOND), a_job("c")])
+        holder = Holder(storage)
+        clock.travel(4)
+        claims = {claimed.job_id: claimed for claimed in holder.claim(3)}
+        started_at = clock.wall()
+        clock.travel(8)
+        tallies = Tallies(storage.statistics, storage.now)
+        never_started = [Settlement(claims["c"], released(), None)]
+
+        tallies.note([Settlement(claims[job_id], succeeded(), started_at) for job_id in "ab"])
+        tallies.note(never_started)
+        tallies.tick()
+        tallies.tick()
+
+        counted = [tally[1:] for tally in storage.statistics.series(since=0)]
+        ran, one, four = (bucket_of(seconds * SECOND) for seconds in (8, 1, 4))
+        assert counted == [
+            ("add", "released", 0, 1),
+            ("add", "succeeded", ran, 2),
+            ("add", WAITED, one, 1),
+            ("add", WAITED, four, 1),
+        ]

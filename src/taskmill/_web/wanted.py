@@ -66,7 +66,8 @@ class Wanted(NamedTuple):
 
 def wanted_in(values: Callable[[str], str | None]) -> Wanted:
     """What an address or a form asks for."""
-    said = {name: (values(name) or "").strip()[:_LONGEST_TEXT] or None for name in Wanted._fields}
+    said = {name: values(name) or "" for name in Wanted._fields}
+    said["text"] = said["text"].strip()[:_LONGEST_TEXT]
     return Wanted(**{name: text for name, text in said.items() if text and _can_be_read(name, text)})
 
 

@@ -78,7 +78,7 @@ class RedisSessions(SessionStore):
 
     def is_asked_to_stop(self, session: int) -> bool:
         link = self._caller.link
-        return link.ask("SISMEMBER", link.key("asked-to-stop"), session) == 1
+        return bool(link.ask("SISMEMBER", link.key("asked-to-stop"), session))
 
     # --- what the other roles need
 

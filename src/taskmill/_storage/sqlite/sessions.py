@@ -141,7 +141,7 @@ class SqliteSessions(SessionStore):
         found = self._database.read(
             lambda connection: connection.execute(SQL.is_asked_to_stop, row).fetchone()
         )
-        return found == (1,)
+        return bool(found and found[0])
 
     # --- what the other roles need
 
