@@ -25,7 +25,7 @@ _COLUMNS = (
     Column("JOB"),
     Column("STATE"),
     Column("TASK", shrinks=True),
-    Column("WHEN", to_right=True),
+    Column("WHEN", to_right=True, optional=True),
     Column("ATTEMPT", to_right=True, optional=True),
     Column("QUEUE", shrinks=True, optional=True),
 )

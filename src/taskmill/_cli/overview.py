@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from taskmill._app.survey import Survey
 from taskmill._cli.doctor import summary
-from taskmill._cli.text import Column, Line, Span, fields, table, word
+from taskmill._cli.text import Column, Line, Span, fields, plain, table, word
 from taskmill._cli.workers import alive
 from taskmill._core.instant import MINUTE
 from taskmill._core.job import State
@@ -17,6 +17,7 @@ from taskmill._storage.base import QueueCount, Storage
 from taskmill._storage.open import shown
 
 _MINUTES = 60
+_GAP = "  "
 _FAILED = frozenset({"failed", "retrying", "crashed"})
 _COLUMNS = (
     Column("QUEUE", shrinks=True),
@@ -41,7 +42,7 @@ def lines_of(storage: Storage, survey: Survey, width: int | None) -> Iterator[Li
         width,
     )
     yield []
-    yield _states(survey.counts)
+    yield from _states(survey.counts, width)
     if survey.queues:
         yield []
         paused = storage.inspection.paused()
@@ -53,9 +54,7 @@ def _workers(survey: Survey) -> str:
     if not working:
         return "none alive"
     held = sum(presence.held for presence in working)
-    return f"{counted(len(working), 'process')} alive, with {counted(held, 'job')}".replace(
-        "processs", "processes"
-    )
+    return f"{len(working):,} alive, with {counted(held, 'job')}"
 
 
 def _latest(storage: Storage) -> str:
@@ -71,13 +70,17 @@ def _latest(storage: Storage) -> str:
     return f"{counted(ended, 'attempt')}, {failed:,} failed ({100 * failed / ended:.1f} %)"
 
 
-def _states(counts: Mapping[State, int]) -> Line:
-    spans: list[Span] = []
+def _states(counts: Mapping[State, int], width: int | None) -> Iterator[Line]:
+    """Those of them that fit in a line, and the others below."""
+    line: list[Span] = []
     for state in State:
         number = counts.get(state, 0)
-        spans += [Span("  ")] if spans else []
-        spans += [word(state) if number else Span(state), Span(f" {number:,}")]
-    return spans
+        told = [word(state) if number else Span(state), Span(f" {number:,}")]
+        if line and width is not None and len(plain([*line, *told])) + len(_GAP) > width:
+            yield line
+            line = []
+        line += [*([Span(_GAP)] if line else []), *told]
+    yield line
 
 
 def _row(queue: QueueCount, survey: Survey, paused: Mapping[str, datetime]) -> tuple[object, ...]:
