@@ -349,7 +349,7 @@ class StorageMachine(RuleBasedStateMachine):
         self._open()
 
     def _held(self, session: int) -> list[ClaimKey]:
-        running = reversed(self.model.storage.inspection.find(states=[State.RUNNING], limit=ALL))
+        running = reversed(self.model.storage.inspection.find(Filter(states=[State.RUNNING]), limit=ALL))
         return [ClaimKey(job.job_id, job.fence) for job in running if job.session == session]
 
     @precondition(lambda self: self.claims)
