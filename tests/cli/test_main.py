@@ -74,6 +74,7 @@ class TestHelp:
             "jobs retry",
             "jobs cancel",
             "jobs delete",
+            "logs",
             "status",
             "top",
             "enqueue",

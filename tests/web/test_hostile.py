@@ -65,6 +65,7 @@ TAGS = frozenset(
             "circle",
             "path",
             "rect",
+            "progress",
         ),
     }
 )

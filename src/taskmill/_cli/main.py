@@ -31,6 +31,7 @@ COMMANDS = {
     "status": Command("taskmill._cli.status", "how things stand, in one look"),
     "top": Command("taskmill._cli.top", "the same, kept on the screen"),
     "jobs": Command("taskmill._cli.jobs", "list, show, retry, cancel and delete jobs"),
+    "logs": Command("taskmill._cli.job_logs", "print what a job has logged, and follow it"),
     "errors": Command("taskmill._cli.errors", "what jobs have failed of, by kind"),
     "explain": Command("taskmill._cli.explain", "why a job does not run"),
     "run": Command("taskmill._cli.run", "run a job that has ended here and now, for who looks for a mistake"),

@@ -18,7 +18,7 @@ from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
-from taskmill._worker.options import WorkerOptions
+from taskmill._worker.options import JOB_LOGS, WorkerOptions
 from taskmill._worker.parent import Parent
 from taskmill._worker.reload import Changes, folders_of
 from taskmill._worker.supervisor import SupervisorOptions
@@ -134,6 +134,7 @@ def options_of(arguments: Any) -> WorkerOptions:
         queues=arguments.queues,
         grace=arguments.grace,
         burst=arguments.burst,
+        job_logs=arguments.job_logs or _DEFAULTS.job_logs,
     )
 
 
@@ -201,6 +202,13 @@ def _configure_log(parser: Parser) -> None:
         type=one_of("log level", logs.LEVELS),
         metavar="LEVEL",
         help=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
+    )
+    parser.add_argument(
+        "--job-logs",
+        type=one_of("level of job logs", JOB_LOGS),
+        metavar="LEVEL",
+        help="from which level on what jobs log is kept with them, unless the application leaves it out: "
+        f"{', '.join(JOB_LOGS)}; else {_DEFAULTS.job_logs}",
     )
     parser.add_argument(
         "-v",

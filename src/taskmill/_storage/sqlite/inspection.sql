@@ -8,6 +8,7 @@ from taskmill_job j where job_id = :job_id;
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job where job_id = :job_id));
 
@@ -21,6 +22,7 @@ select count(*), min(id) from (
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where id < :after and id >= :last
@@ -45,6 +47,7 @@ order by id desc limit :limit;
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j where j.state = 'running' and +j.id < :after order by +j.id desc;
 
@@ -52,6 +55,7 @@ from taskmill_job j where j.state = 'running' and +j.id < :after order by +j.id 
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where pipeline = :pipeline
