@@ -72,6 +72,25 @@ class TestList:
         assert ids("--limit", "1") == [queued.id]
         assert ids("--task", "shop.add", "--state", "failed") == []
 
+    def test_all_that_the_dashboard_can_ask_for(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        done = add.using(tags=["red"], priority=5).enqueue(1, 2)
+        work(mill)
+        queued = add.using(priority=-5).enqueue(30, 12)
+
+        def ids(*words: str) -> list[str]:
+            return [job["id"] for job in shell("jobs", "--json", *words).json["jobs"]]
+
+        assert ids("--tag", "red") == ids("--lowest", "0") == ids("--ended-from", "5min") == [done.id]
+        assert ids("--highest", "-5") == ids("--text", "[[30") == [queued.id]
+        assert ids("--enqueued-from", "1h") == ids("--enqueued-before", "2999-01-01") == [queued.id, done.id]
+        assert ids("--enqueued-before", "2d") == ids("--enqueued-from", "2999-01-01T00:00+01:00") == []
+        assert ids("--session", "4711") == []
+
+    def test_a_time_that_is_none_is_refused(self, shell: Shell) -> None:
+        assert "'noon' is neither a time ago, such as 5min" in shell("jobs", "--ended-from", "noon").err
+
     def test_none_is_said_beside_the_output(
         self, shell: Shell, mill: Mill, add: Task[[int, int], int]
     ) -> None:
