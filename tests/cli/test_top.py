@@ -69,7 +69,9 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     def open_one(
         *, width: int = 100, height: int = 30, env: tuple[str, ...] = (), words: tuple[str, ...] = ()
     ) -> Terminal:
-        command = shlex.join(["env", *env, *MODULE, "top", "--every", "0.1", *words])
+        command = shlex.join(
+            ["env", "-u", "LINES", "-u", "COLUMNS", *env, *MODULE, "top", "--every", "0.1", *words]
+        )
         opened.append(Terminal(tmp_path, command, width=width, height=height))
         return opened[-1]
 
