@@ -99,6 +99,15 @@ class TestTurnSettles:
 
         assert states_of(storage) == {"a": "failed", "b": "queued", "c": "succeeded"}
 
+    def test_a_claim_says_since_when_the_job_was_due(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        due_at = clock.wall() + MINUTE
+        storage.jobs.add([a_job("a", delay=MINUTE)])
+        clock.travel(90)
+
+        assert worker.claim_one().due_at == due_at
+
     def test_a_retry_is_claimable_after_its_delay(
         self, storage: Storage, worker: Worker, clock: FakeClock
     ) -> None:

@@ -233,6 +233,7 @@ class Changes:
             given=None if before is None else before.result,
             headers=call.headers,
             crashes=row.crashes,
+            due_at=row.run_at,
         )
 
     def next_at(self, wish: Wish) -> int | None:
