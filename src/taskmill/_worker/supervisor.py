@@ -231,7 +231,8 @@ class Supervisor:
         if self._hello is None:
             return ()
         lease, now = self._hello.lease / SECOND, self._clock()
-        signs = {_name(child): child.heard_at for child in self.children if not child.is_told}
+        staying = [child for child in self.children if not child.is_told and child.left_with is None]
+        signs = {_name(child): child.heard_at for child in staying}
         signs["the supervisor"] = self._stepped_at
         if self._guardian.session is not None:
             signs["the store"] = self._renewed_at
