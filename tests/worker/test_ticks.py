@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from taskmill import Mill, every
+from taskmill import Mill, Outgoing, every
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event, Notice
 from taskmill._core.instant import SECOND, from_datetime
@@ -189,6 +190,23 @@ class TestSchedule:
                 machine.tick()
 
         assert (slots.fired(), slots.skipped()) == (3, 0)
+
+    def test_what_goes_around_enqueues_goes_around_its_jobs(self, mill: Mill, clock: FakeClock) -> None:
+        Slots(mill, 60)
+
+        @mill.wrap_enqueue
+        def tenant(jobs: Sequence[Outgoing]) -> Iterator[None]:
+            for job in jobs:
+                job.headers["tenant"] = "north"
+            yield
+
+        schedule = Schedule(mill.app)
+        schedule.tick()
+        clock.travel(60)
+        schedule.tick()
+
+        [job] = mill.app.storage.inspection.find(task="tick")
+        assert job.headers == {"tenant": "north"}
 
     def test_a_job_is_due_at_its_slot_however_late_that_is_seen(self, mill: Mill, clock: FakeClock) -> None:
         Slots(mill, 60)
