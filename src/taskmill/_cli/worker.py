@@ -18,7 +18,7 @@ from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
-from taskmill._worker.options import WorkerOptions
+from taskmill._worker.options import JOB_LOGS, WorkerOptions
 from taskmill._worker.parent import Parent
 from taskmill._worker.supervisor import SupervisorOptions
 from taskmill.errors import ConfigurationError
@@ -127,6 +127,7 @@ def options_of(arguments: Any) -> WorkerOptions:
         queues=arguments.queues,
         grace=arguments.grace,
         burst=arguments.burst,
+        job_logs=arguments.job_logs or _DEFAULTS.job_logs,
     )
 
 
@@ -210,6 +211,14 @@ def _configure_log(parser: Parser) -> None:
         default="text",
         metavar="FORMAT",
         told="text, or json: one object a line, of all that the worker and its application log",
+    )
+    parser.setting(
+        "--job-logs",
+        variable="TASKMILL_WORKER_JOB_LOGS",
+        read=one_of("level of job logs", JOB_LOGS),
+        metavar="LEVEL",
+        told="from which level on what jobs log is kept with them, unless the application leaves it out: "
+        f"{', '.join(JOB_LOGS)} (default: {_DEFAULTS.job_logs})",
     )
     parser.setting(
         "-v",
