@@ -82,6 +82,7 @@ class TestHelp:
             "import",
             "bench",
             "dashboard",
+            "healthcheck",
             "demo",
         }
 

@@ -12,9 +12,9 @@ from taskmill._core.wording import clean_lines
 from taskmill.errors import ConfigurationError
 
 _EXAMPLE = """\
-  taskmill worker shop.tasks:mill --http :8080 &
+  taskmill worker shop.tasks:mill --http :8080
   taskmill healthcheck --http :8080
-  TASKMILL_WORKER_HTTP=:8080 taskmill healthcheck --ready"""
+  taskmill healthcheck --http :8080 --ready"""
 
 
 def configure(parser: Parser) -> None:
