@@ -73,6 +73,7 @@ class TestHelp:
             "jobs show",
             "jobs retry",
             "jobs cancel",
+            "logs",
             "queues list",
             "purge",
             "doctor",
