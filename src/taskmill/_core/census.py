@@ -64,13 +64,21 @@ class KnownSchedule(NamedTuple):
     paused_at: int | None = None
 
 
+class OpenCrate(NamedTuple):
+    """What a move has taken out of the store and is not known to be in the other one: its id, and how many jobs."""
+
+    crate_id: str
+    jobs: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
     """Everything of one moment; instants and durations in microseconds.
 
     - `newest`: the latest instant that anything in the store happened at, by the wall clock of then;
     - `ended`: jobs that have; `outlived`: those of them whose time to be kept is over, the longest since `outlived_at`;
-    - `attempts`: the rows of history; `payload`: bytes of arguments and results.
+    - `attempts`: the rows of history; `payload`: bytes of arguments and results;
+    - `crate`: where a move is under way, or was interrupted.
     """
 
     now: int
@@ -84,6 +92,7 @@ class Census:
     outlived_at: int | None
     attempts: int
     payload: int
+    crate: OpenCrate | None
 
     @property
     def working(self) -> Sequence[Serves]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.finding import Finding, error, note, warning
+from taskmill._core.identity import made_at
 from taskmill._core.instant import HOUR, MINUTE, SECOND
 from taskmill._core.schedule import of_spec
 from taskmill._core.wording import counted, listed, sized, span
@@ -16,6 +17,7 @@ _LONG_WAIT = 10 * MINUTE
 _LONG_LOCK = 1 * HOUR
 _LATE_SLOT = 1 * MINUTE
 _CLOCK_STEP = 5 * SECOND
+_LONG_CRATE = 10 * SECOND
 _MUCH_PAYLOAD = 256 << 20
 _MANY_ATTEMPTS = 100_000
 
@@ -222,6 +224,24 @@ def _clock(census: Census) -> Iterator[Finding]:
         )
 
 
+# --- moving house
+
+
+def _crate(census: Census) -> Iterator[Finding]:
+    """While a move is under way each crate is there for a moment only, but one follows the other."""
+    if census.crate is None:
+        return
+    age = census.now - (made_at(census.crate.crate_id) or 0)
+    if age > _LONG_CRATE:
+        what = counted(census.crate.jobs, "job") if census.crate.jobs else "the schedules"
+        yield warning(
+            "interrupted-move",
+            f"taskmill move has taken out {what} and has come no further for {_lasting(age)}: what it took out "
+            "runs in neither store",
+            "run the same move again, with the same two stores: it goes on where it was",
+        )
+
+
 # --- growth
 
 
@@ -268,6 +288,7 @@ _RULES: Sequence[Callable[[Census], Iterator[Finding]]] = (
     _locks,
     _schedules,
     _clock,
+    _crate,
     _outlived,
     _growth,
 )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._core.job import FAILED_TTL, State
 from taskmill._storage.base import Backup, Health, Violation
@@ -49,6 +49,7 @@ class RedisHealth(Health):
             outlived_at=counted.outlived_at,
             attempts=counted.attempts,
             payload=counted.payload,
+            crate=self._crate(),
         )
 
     def verify(self) -> Sequence[Violation]:
@@ -103,6 +104,11 @@ class RedisHealth(Health):
         rows = [json.loads(text) for text in link.ask("HVALS", link.key("schedules"), peeks=True)]
         states = sorted(map(schedule_of, rows))
         return [KnownSchedule(*state[:4], state.paused_at) for state in states]
+
+    def _crate(self) -> OpenCrate | None:
+        link = self._caller.link
+        crate, load = link.ask("HMGET", link.key("outgoing"), "crate", "load", peeks=True)
+        return None if crate is None else OpenCrate(crate.decode(), len(json.loads(load)["jobs"]))
 
 
 class _Counted:

@@ -30,3 +30,6 @@ select max(max(enqueued_at), coalesce(max(ended_at), 0), coalesce(max(claimed_at
     coalesce(sum(length(args)), 0) + coalesce(sum(length(result)), 0)
     + (select coalesce(sum(length(data)), 0) from taskmill_payload)
 from taskmill_job;
+
+-- name: crate
+select crate, json_array_length(load, '$.jobs') from taskmill_outgoing;

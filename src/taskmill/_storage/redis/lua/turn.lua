@@ -90,7 +90,7 @@ end
 
 -- *wish*: wants by executor, queues or null; knows is read only where something was handed on.
 local function served_lanes(wish)
-  local queues, known, found, paused = nil, nil, {}, paused_queues()
+  local queues, known, paused, found = nil, nil, nil, {}
   if wish.queues ~= cjson.null then
     queues = {}
     for _, name in ipairs(wish.queues) do
@@ -102,7 +102,11 @@ local function served_lanes(wish)
     local is_served = (wish.wants[executor] or 0) > 0
     local its_queue, task = string.match(rest, '^(.*)%z(.*)$')
     its_queue = its_queue or rest
-    is_served = is_served and (not queues or queues[its_queue]) and not paused[its_queue]
+    is_served = is_served and (not queues or queues[its_queue])
+    if is_served then
+      paused = paused or paused_queues()
+      is_served = not paused[its_queue]
+    end
     if is_served and task then
       if not known then
         known = {}
