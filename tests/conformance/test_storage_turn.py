@@ -99,15 +99,6 @@ class TestTurnSettles:
 
         assert states_of(storage) == {"a": "failed", "b": "queued", "c": "succeeded"}
 
-    def test_a_claim_says_since_when_the_job_was_due(
-        self, storage: Storage, worker: Worker, clock: FakeClock
-    ) -> None:
-        due_at = clock.wall() + MINUTE
-        storage.jobs.add([a_job("a", delay=MINUTE)])
-        clock.travel(90)
-
-        assert worker.claim_one().due_at == due_at
-
     def test_a_retry_is_claimable_after_its_delay(
         self, storage: Storage, worker: Worker, clock: FakeClock
     ) -> None:
@@ -451,6 +442,20 @@ class TestTurnClaims:
         assert (claimed.job_id, claimed.task, claimed.queue) == ("a", "shop.mail", "mail")
         assert (claimed.args, claimed.given, claimed.headers) == ("[[2,3],{}]", None, '{"trace":"x"}')
         assert (claimed.executor, claimed.attempt, claimed.max_attempts, claimed.fence) == ("thread", 1, 3, 1)
+
+    def test_a_claim_says_since_when_it_was_due(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("now"), a_job("later", delay=2 * SECOND), a_job("again", priority=-1)])
+        now = clock.wall()
+        clock.travel(5)
+        first, second, third = worker.claim(3)
+        worker.settle(third, retrying(3 * SECOND))
+        clock.travel(7)
+        [again] = worker.claim()
+
+        assert (first.due_at, second.due_at) == (now, now + 2 * SECOND)
+        assert (third.due_at, again.due_at) == (now, now + 8 * SECOND)
 
     @pytest.mark.parametrize(
         "options, plain",

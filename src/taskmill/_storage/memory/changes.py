@@ -359,6 +359,7 @@ class Changes:
                 fired=mine.fired + schedule.fired,
                 skipped=mine.skipped + schedule.skipped,
                 last_job=mine.last_job or schedule.last_job,
+                paused_at=mine.paused_at or schedule.paused_at,
             )
         self.tables.schedules[schedule.name] = schedule
 
