@@ -175,8 +175,8 @@ def test_every_option_of_every_command_is_a_variable_that_its_help_names() -> No
         for name in parser.options:
             variable = configuration.variable_of(parser.words, name)
             assert f"{variable})" in told
-            is_shared = name in configuration.SHARED
-            assert is_shared or variable not in variables, variables[variable]
+            is_own = configuration.home_of(parser.words, name) == parser.words
+            assert not is_own or variable not in variables, variables[variable]
             variables[variable] = parser.prog
         flags = {
             flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")

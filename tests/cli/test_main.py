@@ -101,6 +101,7 @@ class TestHelp:
             "import",
             "bench",
             "dashboard",
+            "healthcheck",
             "demo",
         }
 

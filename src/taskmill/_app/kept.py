@@ -43,7 +43,9 @@ class Kept(Generic[T]):
             if self._value is None or (self._is_old() and self._took < _LONGEST_WAIT):
                 self._renew()
             elif self._is_old() and (self._maker is None or not self._maker.is_alive()):
-                self._maker = threading.Thread(target=self._renew_behind, name="taskmill-kept", daemon=True)
+                self._maker = threading.Thread(
+                    target=self._renew_behind, name="taskmill-counting", daemon=True
+                )
                 self._maker.start()
             assert self._value is not None  # noqa: S101  (for type checkers: it was just made)
             return self._value

@@ -16,6 +16,9 @@ from taskmill.errors import ConfigurationError
 SHARED = frozenset({"url", "app", "json"})
 """Options that are the same for all commands, and named without one: TASKMILL_URL, [tool.taskmill] url."""
 
+_LENT = {("healthcheck", "http"): ("worker",)}
+"""Options that are those of another command, by that."""
+
 FILE = "pyproject.toml"
 
 _YES = {"1", "true", "yes", "on"}
@@ -44,9 +47,14 @@ def name_of(action: argparse.Action) -> str | None:
     return None if long is None or action.dest in {"help", "version"} else long.removeprefix("--")
 
 
+def home_of(command: Sequence[str], name: str) -> Sequence[str]:
+    """The command that an option is named by."""
+    return () if name in SHARED else _LENT.get((*command, name), command)
+
+
 def variable_of(command: Sequence[str], name: str) -> str:
     """The variable of an option: of ``worker``, ``process-slots``: TASKMILL_WORKER_PROCESS_SLOTS."""
-    parts = ["taskmill", *([] if name in SHARED else command), name]
+    parts = ["taskmill", *home_of(command, name), name]
     return "_".join(parts).replace("-", "_").upper()
 
 
@@ -77,7 +85,7 @@ def said_of(command: Sequence[str], action: argparse.Action, name: str, file: Fi
 def check_file(file: File, command: Sequence[str], options: Sequence[str], commands: Sequence[str]) -> None:
     """Refuse what it says of a *command* that has no such options, or commands below it."""
     place, values = _place(file, command)
-    own = sorted({*options} - SHARED if command else SHARED)
+    own = sorted(name for name in options if home_of(command, name) == command) if command else sorted(SHARED)
     for name, value in values.items():
         kind, choices = ("command", commands) if isinstance(value, Mapping) else ("option", own)
         try:
@@ -99,7 +107,7 @@ def _flag(text: str, origin: str) -> bool:
 
 
 def _said_in_file(command: Sequence[str], action: argparse.Action, name: str, file: File) -> Said | None:
-    place, values = _place(file, () if name in SHARED else command)
+    place, values = _place(file, home_of(command, name))
     if name not in values:
         return None
     origin = f"{place}.{name} in {file.path}"

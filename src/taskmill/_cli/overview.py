@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from taskmill._app.survey import Survey
 from taskmill._cli.doctor import summary
 from taskmill._cli.text import Column, Line, Span, fields, plain, table, word
 from taskmill._cli.workers import alive
-from taskmill._core.instant import MINUTE
+from taskmill._core.instant import MINUTE, SECOND
 from taskmill._core.job import State
 from taskmill._core.wording import clean, counted, span
 from taskmill._storage.base import QueueCount, Storage
@@ -84,13 +84,13 @@ def _states(counts: Mapping[State, int], width: int | None) -> Iterator[Line]:
 
 
 def _row(queue: QueueCount, survey: Survey, paused: Mapping[str, datetime]) -> tuple[object, ...]:
-    oldest: timedelta | None = survey.census.longest_waits.get(queue.queue)
+    oldest = survey.census.waits().get(queue.queue)
     serving = sum(serves.has_queue(queue.queue) for serves in survey.census.working)
     states = (State.QUEUED, State.RUNNING, State.FAILED)
     return (
         clean(queue.queue),
         f"{queue.due:,}",
         *(f"{queue.states.get(state, 0):,}" for state in states),
-        "-" if oldest is None else span(oldest.total_seconds()),
+        "-" if oldest is None else span(oldest / SECOND),
         "paused" if queue.queue in paused else f"{serving:,}",
     )

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from taskmill._app.check import known, nearest
 from taskmill._cli import configuration, exit_code
@@ -187,6 +187,21 @@ def port(text: str) -> int:
     if number > 65_535:  # noqa: PLR2004  (there are no more)
         raise argparse.ArgumentTypeError(f"{text} is no port, the last one is 65535")
     return number
+
+
+class Address(NamedTuple):
+    """Where to listen, or whom to ask."""
+
+    host: str
+    port: int
+
+
+def address(text: str) -> Address:
+    """HOST:PORT; without a host, all addresses of this machine."""
+    host, colon, number = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:8080 or :8080")
+    return Address(host.removeprefix("[").removesuffix("]") or "0.0.0.0", port(number))  # noqa: S104  (as it was asked)
 
 
 def seconds(text: str) -> float:

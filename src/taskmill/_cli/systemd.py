@@ -26,7 +26,9 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
-Type=exec
+Type=notify
+NotifyAccess=main
+WatchdogSec=30
 User={user}
 WorkingDirectory={folder}
 ExecStart={command}

@@ -6,14 +6,16 @@ import json
 import logging
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
+from taskmill._app.listening import listen
 from taskmill._cli import logs
-from taskmill._cli.parser import Parser, names, one_of, positive, seconds, whole
+from taskmill._cli.parser import Parser, address, names, one_of, positive, seconds, whole
 from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
@@ -80,6 +82,13 @@ def configure(parser: Parser) -> None:
         metavar="MODULES",
         help="modules that define tasks, parted by commas, beside those of Mill(imports=...); may be repeated",
     )
+    parser.add_argument(
+        "--http",
+        type=address,
+        metavar="HOST:PORT",
+        help="answer /healthz, /readyz, /metrics and /queues/NAME there, to everybody who can reach it; :PORT is on "
+        "all addresses of this machine",
+    )
     _configure_recycling(parser)
     _configure_log(parser)
 
@@ -92,7 +101,7 @@ def run(arguments: Any) -> int:
         raise ConfigurationError(
             "--reload goes on until it is stopped, and --burst stops by itself: leave one out"
         )
-    logs.configure("debug" if arguments.verbose else arguments.log_level)
+    logs.configure("debug" if arguments.verbose else arguments.log_level, arguments.log_format)
     options = SupervisorOptions(
         processes=arguments.processes,
         grace=arguments.grace,
@@ -104,8 +113,17 @@ def run(arguments: Any) -> int:
     # As it was understood here: those that start later are not to depend on what has become of a file by then.
     understood = {name: value for name, value in vars(arguments).items() if name != "left_out"}
     command = partial(_command, json.dumps(understood))
+    http = None if arguments.http is None else listen(*arguments.http)
     with _changes_of(target) if arguments.reload else nullcontext() as changes:
-        return Parent(options, command, lambda hello: _announce(hello, arguments), changes).run()
+        parent = Parent(
+            options,
+            command,
+            lambda hello: _announce(hello, arguments, http),
+            version=installed(),
+            http=http,
+            changes=changes,
+        )
+        return parent.run()
 
 
 @contextmanager
@@ -204,6 +222,13 @@ def _configure_log(parser: Parser) -> None:
         help=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
     )
     parser.add_argument(
+        "--log-format",
+        type=one_of("log format", logs.FORMATS),
+        default="text",
+        metavar="FORMAT",
+        help="text, or json: one object a line, of all that the worker and its application log",
+    )
+    parser.add_argument(
         "--job-logs",
         type=one_of("level of job logs", JOB_LOGS),
         metavar="LEVEL",
@@ -218,16 +243,20 @@ def _configure_log(parser: Parser) -> None:
     )
 
 
-def _announce(hello: Hello, arguments: Any) -> None:
+def _announce(hello: Hello, arguments: Any, http: socket.socket | None) -> None:
     """The line that says that jobs are run from now on, and what is odd about that."""
-    print(clean(_start_line(hello, arguments)), file=sys.stderr, flush=True)
+    line = clean(_start_line(hello, arguments, http))
+    if arguments.log_format == "json":
+        logger.info(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
     if not hello.tasks:
         logger.warning("no tasks are defined: name the modules that do with Mill(imports=[...]) or --import")
     if not is_shared(hello.url):
         logger.warning("%s lives in one process: nobody else can enqueue jobs for it", hello.url)
 
 
-def _start_line(hello: Hello, arguments: Any) -> str:
+def _start_line(hello: Hello, arguments: Any, http: socket.socket | None) -> str:
     facts = (
         counted(hello.tasks, "task"),
         counted(hello.schedules, "schedule"),
@@ -237,6 +266,7 @@ def _start_line(hello: Hello, arguments: Any) -> str:
         counted(arguments.coroutines, "coroutine"),
         counted(arguments.process_slots, "process slot"),
         f"process {os.getpid()}",
+        *([] if http is None else [f"HTTP on {arguments.http.host} port {http.getsockname()[1]}"]),
     )
     return f"taskmill {installed()} worker on {shown(hello.url)}: {'; '.join(facts)}"
 

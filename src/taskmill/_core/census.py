@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal, NamedTuple
 
 # "silent": it should have given a sign of life by now, but its process is not known to be gone.
@@ -100,11 +99,10 @@ class Census:
         """What the workers that live take."""
         return [each.serves for each in self.sessions if each.life == "alive" and each.serves]
 
-    @property
-    def longest_waits(self) -> dict[str, timedelta]:
-        """For how long the first due job of each queue has been waiting, where one is due."""
+    def waits(self) -> dict[str, int]:
+        """For how long the first due job of each queue has been waiting, where there is one."""
         oldest: dict[str, int] = {}
         for waiting in self.waiting:
             if waiting.oldest is not None:
                 oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
-        return {queue: timedelta(microseconds=self.now - at) for queue, at in oldest.items()}
+        return {queue: max(0, self.now - at) for queue, at in oldest.items()}

@@ -178,7 +178,7 @@ def _ending(transition: Transition) -> dict[str, object]:
 def _claimed(told: Sequence[Any]) -> Claimed:
     """From what turn.lua tells of a job, and its call."""
     ref, attempt, max_attempts, fence, crashes, due_at, plain, executor, given, call = told
-    job_id, args, headers, _, _, task, queue, *_ = call
+    job_id, args, headers, _, _, task, queue, _, _, _ = call
     return Claimed(
         ref,
         job_id,

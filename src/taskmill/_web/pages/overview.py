@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._core.census import Census
 from taskmill._core.filter import Filter
 from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
@@ -71,7 +72,7 @@ def _drained_in(due: int, rate: float) -> timedelta | None:
 def queues_of(visit: Visit) -> list[Queue]:
     """Those in trouble first, then by how long their jobs have waited."""
     survey, paused = visit.reader.survey.get(), visit.reader.inspection.paused()
-    oldest = survey.census.longest_waits
+    oldest = oldest_by_queue(survey.census)
     queues = []
     for held in survey.queues:
         is_served = any(serves.has_queue(held.queue) for serves in survey.census.working)
@@ -82,3 +83,8 @@ def queues_of(visit: Visit) -> list[Queue]:
     return sorted(
         queues, key=lambda queue: (queue.trouble is None, -(queue.oldest or timedelta()), -queue.held.due)
     )
+
+
+def oldest_by_queue(census: Census) -> dict[str, timedelta]:
+    """For how long the first due job of each queue has been waiting."""
+    return {queue: timedelta(microseconds=micros) for queue, micros in census.waits().items()}

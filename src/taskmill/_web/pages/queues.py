@@ -12,6 +12,7 @@ from taskmill._core.instant import to_datetime
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
 from taskmill._web import audit
+from taskmill._web.pages.overview import oldest_by_queue
 from taskmill._web.visit import Visit
 
 
@@ -27,7 +28,7 @@ def show(visit: Visit) -> Response:
         now=to_datetime(visit.reader.storage.now()),
         queues=survey.queues,
         paused=visit.reader.inspection.paused(),
-        oldest=survey.census.longest_waits,
+        oldest=oldest_by_queue(survey.census),
         served=served,
     )
 
