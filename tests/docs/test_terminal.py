@@ -68,6 +68,12 @@ def test_every_command_of_the_page_does_what_it_is_told(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
+def test_the_table_has_all_options_of_a_worker() -> None:
+    rows = [row for row in map(ROW.match, PAGE.splitlines()) if row and row["command"] == "worker"]
+
+    assert {row["flag"].removeprefix("--") for row in rows} | {"app"} == {*parser_of("worker").options}
+
+
 def parser_of(command: str) -> Parser:
     parser = build_parser([*COMMANDS])
     for word in command.split():
