@@ -16,7 +16,7 @@ from taskmill.errors import ConfigurationError
 SHARED = frozenset({"url", "app", "json"})
 """Options that are the same for all commands, and named without one: TASKMILL_URL, [tool.taskmill] url."""
 
-_LENT = {("healthcheck", "http"): ("worker",)}
+_LENT: Mapping[tuple[str, ...], Sequence[str]] = {("healthcheck", "http"): ("worker",)}
 """Options that are those of another command, by that."""
 
 FILE = "pyproject.toml"
