@@ -1,11 +1,13 @@
-"""Arguments and results as a tree to look at: made of what is stored, and bounded: no class needs to be known."""
+"""Arguments and results to look at, without secrets: made of what is stored, so that no class needs to be known."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final
 
 from taskmill._core.wording import clean
@@ -20,6 +22,7 @@ _SECRET = re.compile(
 _MOST_NODES = 500
 _LONGEST_TEXT = 2_000
 _DEEPEST = 12
+_DEEPEST_FOR_PROGRAMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,47 @@ def call(text: str, parameters: Sequence[str] = ()) -> list[Node]:
             return [builder.node(value, _cut(key)) for key, value in given]
         case other:
             return [builder.node(other if isinstance(other, str) else text, None)]
+
+
+def masked(text: str) -> Any:
+    """The value that is stored as *text*, for programs: as it is written there, but for what is secret."""
+    return _masked(_parsed(text), None)
+
+
+def masked_call(text: str, parameters: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
+    """The arguments of a stored call, likewise; what is no call, as it is stored, in place of the positional ones."""
+    match _parsed(text):
+        case [list() as args, dict() as kwargs]:
+            named = zip_longest(args, parameters[: len(args)])
+            return [_masked(value, name) for value, name in named], _masked(kwargs, None)
+        case _:
+            return text, {}
+
+
+def _masked(value: Any, key: object, depth: int = 0) -> Any:
+    if is_secret(key):
+        return HIDDEN
+    if depth >= _DEEPEST_FOR_PROGRAMS:
+        return "…"
+    match value:
+        case {"!dict": list() as pairs}:
+            return {"!dict": [_masked_pair(pair, depth + 1) for pair in pairs]}
+        case dict():
+            return {name: _masked(inner, name, depth + 1) for name, inner in value.items()}
+        case list():
+            return [_masked(inner, None, depth + 1) for inner in value]
+        case float() if not math.isfinite(value):
+            return str(value)  # which JSON has no words for
+        case _:
+            return value
+
+
+def _masked_pair(pair: Any, depth: int) -> Any:
+    match pair:
+        case [key, value]:
+            return [key, _masked(value, key, depth)]
+        case _:
+            return _masked(pair, None, depth)
 
 
 def call_line(text: str, parameters: Sequence[str] = ()) -> str:

@@ -44,7 +44,7 @@ def ask(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None or (ids is not None and not ids):
         return visit.back("Tick some jobs first.")
-    chosen = _chosen(visit, wanted, ids)
+    chosen = chosen_of(visit, wanted, ids)
     return visit.page(
         "ask.html",
         deed=deed,
@@ -61,15 +61,8 @@ def act(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None:
         return visit.back("Tick some jobs first.")
-    done, left = 0, 0
-    give_up_at = time.monotonic() + _PATIENCE
-    chosen = _chosen(visit, wanted, ids)
-    for job_id in chosen:
-        if time.monotonic() >= give_up_at:
-            left += 1
-        else:
-            done += DEEDS[deed](visit.app, job_id)
-    audit.note(visit, deed, f"{done} of {len(chosen)} jobs", done=done > 0)
+    chosen = chosen_of(visit, wanted, ids)
+    done, left = carry_out(visit, deed, chosen)
     said = [f"{counted(done, 'job')} {_TOLD[deed]}."]
     if len(chosen) - done - left:
         said.append(f"{len(chosen) - done - left:,} could not be: they had moved on.")
@@ -92,7 +85,21 @@ def _request(visit: Visit) -> tuple[str | None, Wanted, Sequence[str] | None]:
     return (deed if deed in DEEDS else None), wanted, ids
 
 
-def _chosen(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
+def carry_out(visit: Visit, deed: str, chosen: Sequence[str]) -> tuple[int, int]:
+    """Do it to these jobs, one after the other: to how many it was done, and how many were left when time was over."""
+    done, left = 0, 0
+    give_up_at = time.monotonic() + _PATIENCE
+    for job_id in chosen:
+        if time.monotonic() >= give_up_at:
+            left += 1
+        else:
+            done += DEEDS[deed](visit.app, job_id)
+    audit.note(visit, deed, f"{done} of {len(chosen)} jobs", done=done > 0)
+    return done, left
+
+
+def chosen_of(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
+    """These, or all that are wanted, and no more than can be dealt with at once."""
     return [job.job_id for job in _all(visit, wanted)] if ids is None else ids[:MOST]
 
 

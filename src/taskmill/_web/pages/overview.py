@@ -35,11 +35,7 @@ def show(visit: Visit) -> Response:
     """The first page."""
     survey = visit.reader.survey.get()
     now = visit.reader.storage.now()
-    latest = [
-        job
-        for job in visit.reader.inspection.recent(_RECENT)
-        if job.state.is_final and job.started_at is not None
-    ]
+    latest = latest_of(visit)
     minute = now // MINUTE
     shown = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
     return visit.page(
@@ -60,6 +56,12 @@ def show(visit: Visit) -> Response:
             sorted(latest, key=lambda job: job.ended_at or job.enqueued_at, reverse=True)[:_SHOWN_RUNNING],
         ),
     )
+
+
+def latest_of(visit: Visit) -> list[Job]:
+    """Jobs that ran and ended of late, in no set order."""
+    recent = visit.reader.inspection.recent(_RECENT)
+    return [job for job in recent if job.state.is_final and job.started_at is not None]
 
 
 def _drained_in(due: int, rate: float) -> timedelta | None:

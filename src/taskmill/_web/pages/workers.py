@@ -30,12 +30,26 @@ class Line(NamedTuple):
 
 def show(visit: Visit) -> Response:
     """One panel for each process that runs jobs, and a line for the others."""
+    lines = lines_of(visit)
+    working = [line for line in lines if line.presence is not None and line.presence.serves is not None]
+    return visit.page(
+        "workers.html",
+        now=to_datetime(visit.reader.storage.now()),
+        working=working,
+        others=[line for line in lines if line not in working],
+        running=sum(len(line.rows) for line in lines),
+        most=_MOST_RUNNING,
+    )
+
+
+def lines_of(visit: Visit) -> list[Line]:
+    """All sessions."""
     inspection = visit.reader.inspection
     presences = {presence.session: presence for presence in visit.reader.survey.get().census.sessions}
     rows = rows_of(visit, inspection.find(states=[State.RUNNING], limit=_MOST_RUNNING))
     sessions = inspection.sessions()
     pids = {state.session: state.pid for state in sessions}
-    lines = [
+    return [
         Line(
             state,
             presences[state.session].life if state.session in presences else "alive",
@@ -45,15 +59,6 @@ def show(visit: Visit) -> Response:
         )
         for state in sessions
     ]
-    working = [line for line in lines if line.presence is not None and line.presence.serves is not None]
-    return visit.page(
-        "workers.html",
-        now=to_datetime(visit.reader.storage.now()),
-        working=working,
-        others=[line for line in lines if line not in working],
-        running=len(rows),
-        most=_MOST_RUNNING,
-    )
 
 
 def _began(row: Row) -> datetime:
