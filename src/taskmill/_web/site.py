@@ -19,6 +19,7 @@ from taskmill._web.api import routes as api
 from taskmill._web.assets import assets
 from taskmill._web.guard import LOOPBACK, Guard, is_for_programs
 from taskmill._web.pages import (
+    audit,
     bulk,
     enqueue,
     errors,
@@ -53,6 +54,7 @@ PAGES: dict[str, Handler] = {
     "/workers": workers.show,
     "/locks": locks.show,
     "/errors": errors.show,
+    "/audit": audit.show,
 }
 ACTIONS: dict[str, Handler] = {
     "/jobs/ask": bulk.ask,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from taskmill._web.api import shapes
 from taskmill._web.api.jobs import wanted_of
-from taskmill._web.pages.bulk import MOST, carry_out, chosen_of
+from taskmill._web.pages.bulk import MOST, carry_out, chosen_of, told_of
 from taskmill._web.pages.errors import ids_of_kind
 from taskmill._web.problem import Problem
 from taskmill._web.visit import Visit
@@ -23,6 +23,8 @@ def act(visit: Visit, body: shapes.Bulk) -> shapes.BulkDone:
     ids = [*dict.fromkeys(body["ids"])] if "ids" in body else None
     if "kind" in body:
         ids = ids_of_kind(visit, body["kind"])
-    chosen = chosen_of(visit, wanted_of(body.get("matching", {})), ids)
-    done, left = (0, 0) if body.get("only_count") else carry_out(visit, body["deed"], chosen)
+    wanted = wanted_of(body.get("matching", {}))
+    chosen = chosen_of(visit, wanted, ids)
+    of = told_of(wanted, ids, kind=body.get("kind"))
+    done, left = (0, 0) if body.get("only_count") else carry_out(visit, body["deed"], chosen, of)
     return {"found": len(chosen), "done": done, "left": left, "is_all": len(chosen) < MOST}

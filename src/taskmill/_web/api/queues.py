@@ -44,7 +44,7 @@ def resume(visit: Visit, queue: str) -> shapes.Done:
 def purge(visit: Visit, queue: str, body: shapes.Purge) -> shapes.Purged:
     """Delete for good what waits in a queue, or what has ended."""
     gone = steering.purge(visit.app, queue=queue, ended=body["what"] == "ended")
-    audit.note(visit, f"purge of {body['what']} jobs", queue, done=gone > 0)
+    audit.note(visit, f"purge of {body['what']} jobs", queue, done=gone > 0, number=gone)
     return {"deleted": gone}
 
 

@@ -10,13 +10,12 @@ Instant = Annotated[str, ("format", "date-time"), ("description", "RFC 3339, in 
 Seconds = Annotated[float, ("description", "in seconds")]
 Count = Annotated[int, ("minimum", 0)]
 
-MOST_JOBS = 100
+MOST_ON_A_PAGE = 100
 MOST_IDS = 10_000
 LONGEST_NAME = 1_000
 
 Name = Annotated[str, ("minLength", 1), ("maxLength", LONGEST_NAME)]
 Priority = Annotated[int, ("minimum", LOWEST_PRIORITY), ("maximum", HIGHEST_PRIORITY)]
-Deed = Literal["retry", "cancel", "delete"]
 
 
 # --- what is asked
@@ -31,11 +30,15 @@ class Filter(TypedDict, total=False):
     text: Annotated[str, ("maxLength", 200)]
 
 
-class JobsQuery(Filter, total=False):
-    """A page of them: *after* is what the page before says as *more*."""
+class PageQuery(TypedDict, total=False):
+    """A page: *after* is what the page before says as *more*."""
 
     after: Annotated[str, ("pattern", "^[0-9]+$"), ("maxLength", 18)]
-    limit: Annotated[int, ("minimum", 1), ("maximum", MOST_JOBS)]
+    limit: Annotated[int, ("minimum", 1), ("maximum", MOST_ON_A_PAGE)]
+
+
+class JobsQuery(Filter, PageQuery, total=False):
+    """A page of those that match."""
 
 
 class StatisticsQuery(TypedDict, total=False):
@@ -73,7 +76,7 @@ class Enqueue(NewCall, total=False):
 class BulkDeed(TypedDict):
     """What is to be done."""
 
-    deed: Deed
+    deed: Literal["retry", "cancel", "delete"]
 
 
 class Bulk(BulkDeed, total=False):
@@ -374,6 +377,24 @@ class Finding(TypedDict):
     severity: Literal["error", "warning", "note"]
     found: str
     advice: str
+
+
+class Deed(TypedDict):
+    """Something that was done by hand, or tried: *number* is 0 where nothing came of it."""
+
+    at: Instant
+    who: str
+    origin: str
+    what: str
+    subject: str
+    number: Count
+
+
+class Deeds(TypedDict):
+    """Deeds, newest first; *more* is what to ask for as *after*, null at the end."""
+
+    deeds: list[Deed]
+    more: str | None
 
 
 class Overview(TypedDict):

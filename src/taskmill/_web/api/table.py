@@ -6,7 +6,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, get_type_hints
 
-from taskmill._web.api import bulk, errors, jobs, locks, queues, schedules, shapes, statistics, tasks, workers
+from taskmill._web.api import (
+    audit,
+    bulk,
+    errors,
+    jobs,
+    locks,
+    queues,
+    schedules,
+    shapes,
+    statistics,
+    tasks,
+    workers,
+)
 
 Handler = Callable[..., Any]
 Method = Literal["GET", "POST"]
@@ -25,6 +37,7 @@ READING: dict[str, Handler] = {
     "/locks": locks.every,
     "/errors": errors.every,
     "/statistics": statistics.series,
+    "/audit": audit.page,
 }
 ACTING: dict[str, Handler] = {
     "/jobs": jobs.enqueue,

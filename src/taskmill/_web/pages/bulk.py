@@ -62,7 +62,8 @@ def act(visit: Visit) -> Response:
     if deed is None:
         return visit.back("Tick some jobs first.")
     chosen = chosen_of(visit, wanted, ids)
-    done, left = carry_out(visit, deed, chosen)
+    of = told_of(wanted, ids, kind=visit.given("kind"))
+    done, left = carry_out(visit, deed, chosen, of)
     said = [f"{counted(done, 'job')} {_TOLD[deed]}."]
     if len(chosen) - done - left:
         said.append(f"{len(chosen) - done - left:,} could not be: they had moved on.")
@@ -85,8 +86,11 @@ def _request(visit: Visit) -> tuple[str | None, Wanted, Sequence[str] | None]:
     return (deed if deed in DEEDS else None), wanted, ids
 
 
-def carry_out(visit: Visit, deed: str, chosen: Sequence[str]) -> tuple[int, int]:
-    """Do it to these jobs, one after the other: to how many it was done, and how many were left when time was over."""
+def carry_out(visit: Visit, deed: str, chosen: Sequence[str], of: str) -> tuple[int, int]:
+    """Do it to these jobs, one after the other: to how many it was done, and how many were left when time was over.
+
+    *of* says which they are, for the audit.
+    """
     done, left = 0, 0
     give_up_at = time.monotonic() + _PATIENCE
     for job_id in chosen:
@@ -94,8 +98,18 @@ def carry_out(visit: Visit, deed: str, chosen: Sequence[str]) -> tuple[int, int]
             left += 1
         else:
             done += DEEDS[deed](visit.app, job_id)
-    audit.note(visit, deed, f"{done} of {len(chosen)} jobs", done=done > 0)
+    audit.note(visit, deed, of, done=done > 0, number=done)
     return done, left
+
+
+def told_of(wanted: Wanted, ids: Sequence[str] | None, *, kind: str | None = None) -> str:
+    """Which jobs these are."""
+    if kind is not None:
+        return f"jobs with the error {kind}"
+    if ids is not None:
+        return f"jobs: {', '.join(ids[:_EXAMPLES])}{', ...' if len(ids) > _EXAMPLES else ''}"
+    said = [f"{name}={value}" for name, value in zip(Wanted._fields, wanted, strict=True) if value]
+    return f"jobs with {', '.join(said)}" if said else "all jobs"
 
 
 def chosen_of(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:

@@ -70,5 +70,5 @@ def purge(visit: Visit) -> Response:
             ended=sum(counts.get(state, 0) for state in FINAL),
         )
     gone = steering.purge(visit.app, queue=queue, ended=what == "ended")
-    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0)
+    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0, number=gone)
     return visit.back(f"{counted(gone, 'job')} deleted.", to="/queues")
