@@ -48,13 +48,14 @@ def show(visit: Visit, job_id: str) -> shapes.Job:
     if job is None:
         raise _missing(job_id)
     steps = steps_of(visit, job)
-    args, kwargs = masked_call(job.args, parameters_of(visit, job.task))
+    secrecy = visit.app.secrecy
+    args, kwargs = masked_call(job.args, parameters_of(visit, job.task), secrecy)
     return {
         **_line(visit, job, to_datetime(visit.reader.storage.now())),
         "args": args,
         "kwargs": kwargs,
-        "result": None if job.result is None else masked(job.result),
-        "headers": shown_headers(job.headers),
+        "result": None if job.result is None else masked(job.result, secrecy),
+        "headers": shown_headers(job.headers, secrecy),
         "failure": _error(job.error),
         "executor": job.executor,
         "attempts": [
@@ -192,7 +193,7 @@ def _line(visit: Visit, job: Record, now: datetime) -> shapes.JobLine:
     return {
         "id": job.job_id,
         "task": job.task,
-        "call": call_line(job.args, parameters_of(visit, job.task))[:_LONGEST_CALL],
+        "call": call_line(job.args, parameters_of(visit, job.task), visit.app.secrecy)[:_LONGEST_CALL],
         "queue": job.queue,
         "state": job.state,
         "label": label_of(job, now),

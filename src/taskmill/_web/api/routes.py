@@ -18,7 +18,7 @@ from taskmill._web.api.table import ROOT, Operation, operations
 from taskmill._web.guard import root_of
 from taskmill._web.problem import Problem
 from taskmill._web.visit import Visit
-from taskmill.errors import StoreError, TaskmillError
+from taskmill.errors import StoreError, StoreRefused, TaskmillError
 
 if TYPE_CHECKING:
     from taskmill._web.site import Site
@@ -51,6 +51,8 @@ def _answer(visit: Visit, operation: Operation) -> Response:
         return _json(operation.handler(visit, **_taken(visit, operation)), operation.status)
     except Problem as problem:
         return problem.response()
+    except StoreRefused as refused:
+        return Problem(400, str(refused), "send a text that any store can hold").response()
     except StoreError as trouble:
         return Problem(503, str(trouble), "ask again in a while").response()
     except TaskmillError as error:
