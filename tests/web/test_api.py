@@ -199,6 +199,20 @@ class TestReading:
         assert program.get("/statistics?task=other")["tallies"] == []
         assert program.get("/errors?task=other")["kinds"] == []
 
+    def test_what_was_done_by_hand_can_be_read(self, mill: Mill, program: Program) -> None:
+        mill.app.storage.jobs.add([a_job("a"), a_job("b")])
+        program.post("/jobs/a/cancel")
+        program.post("/queues/default/purge", {"what": "waiting"})
+        program.post("/jobs/bulk", {"deed": "retry", "matching": {}, "only_count": True})
+
+        page = program.get("/audit?limit=1")
+        older = program.get(f"/audit?limit=1&after={page['more']}")
+
+        [purge], [cancel] = page["deeds"], older["deeds"]
+        assert (purge["what"], purge["subject"], purge["number"]) == ("purge of waiting jobs", "default", 1)
+        assert (cancel["what"], cancel["subject"], cancel["who"]) == ("cancel", "a", "anybody")
+        assert (cancel["origin"], older["more"]) == ("127.0.0.1", None)
+
 
 class TestActing:
     def test_jobs_are_steered(self, mill: Mill, program: Program) -> None:
