@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from taskmill import Mill, State, every
+from taskmill import Context, Mill, State, every
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import HOUR, MINUTE
 from taskmill._core.secrecy import HIDDEN
@@ -135,6 +136,26 @@ class TestReading:
         assert second["steps"] == ["first", "second"]
         assert broken["error"] == f"{broken['failure']['type']}: {broken['failure']['message']}"
         assert broken["attempts"] == []
+
+    def test_a_job_tells_what_it_said(self, mill: Mill, program: Program) -> None:
+        @mill.task(name="report")
+        def report(context: Context) -> None:
+            context.progress(1, 4, "reading")
+            logging.getLogger("shop").warning("no paper")
+
+        result = report.enqueue()
+        with mill.worker(burst=True):
+            pass
+
+        told = program.get(f"/jobs/{result.id}")
+
+        assert (told["progress"]["done"], told["progress"]["total"], told["progress"]["text"]) == (
+            1,
+            4,
+            "reading",
+        )
+        [line] = told["log"]
+        assert (line["attempt"], line["level"], line["message"]) == (1, "WARNING", "no paper")
 
     @pytest.mark.parametrize("args", ["no json", "[" * 100_000, '[[NaN, 1e999, "\\ud800"], {}]', "7"])
     def test_a_damaged_job_is_told_as_it_is(self, args: str, mill: Mill, program: Program) -> None:

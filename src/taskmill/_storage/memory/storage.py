@@ -9,6 +9,7 @@ from taskmill._storage.memory.changes import Memory
 from taskmill._storage.memory.health import MemoryHealth
 from taskmill._storage.memory.inspection import MemoryInspection
 from taskmill._storage.memory.jobs import MemoryJobs
+from taskmill._storage.memory.journals import MemoryJournals
 from taskmill._storage.memory.limits import MemoryLimits
 from taskmill._storage.memory.schedules import MemorySchedules
 from taskmill._storage.memory.sessions import MemorySessions
@@ -31,6 +32,7 @@ class MemoryStorage(Storage):
         self.limits = MemoryLimits(self._memory)
         self.statistics = MemoryStatistics(self._memory)
         self.audit = MemoryAudit(self._memory)
+        self.journals = MemoryJournals(self._memory)
         self.transfer = MemoryTransfer(self._memory)
         self.inspection = MemoryInspection(self._memory)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from taskmill._app.options import CallOptions
 from taskmill._app.settings import CallSettings
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import ErrorInfo
+from taskmill._core.journal import Progress, lines_of
 from taskmill._core.record import Job as Record
 from taskmill._core.wording import clean
 from taskmill._web import audit
@@ -71,6 +73,17 @@ def show(visit: Visit, job_id: str) -> shapes.Job:
         "events": [
             {"kind": moment.kind, "at": instant(moment.at), "attempt": moment.attempt}
             for moment in moments_of(visit, job)
+        ],
+        "progress": _progress(job.progress),
+        "log": [
+            {
+                "attempt": line.attempt,
+                "at": instant(line.at),
+                "level": line.level,
+                "logger": line.logger,
+                "message": line.message,
+            }
+            for line in lines_of(visit.reader.storage.journals.read(job_id))
         ],
         "waits_because": [
             {"name": cause.name, "told": cause.told, "job_id": cause.job_id}
@@ -211,6 +224,17 @@ def _line(visit: Visit, job: Record, now: datetime) -> shapes.JobLine:
         "key": job.key,
         "pipeline": job.pipeline,
         "step": job.step,
+    }
+
+
+def _progress(progress: Progress | None) -> shapes.Progress | None:
+    if progress is None or not all(map(math.isfinite, (progress.done, progress.total or 0))):
+        return None
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "text": progress.text,
+        "said_at": instant(progress.said_at),
     }
 
 

@@ -155,6 +155,25 @@ class Event(TypedDict):
     attempt: Count
 
 
+class Progress(TypedDict):
+    """How far a running job says that it is: *done* of *total*, if that is known."""
+
+    done: float
+    total: float | None
+    text: str
+    said_at: Instant
+
+
+class LogLine(TypedDict):
+    """What a job logged; where lines were left out, one without a level says how many."""
+
+    attempt: Count
+    at: Instant
+    level: str
+    logger: str
+    message: str
+
+
 class Cause(TypedDict):
     """Something that a job waits for; *job_id* is the other job's, if one is meant."""
 
@@ -177,6 +196,8 @@ class Job(JobLine):
     executor: str
     attempts: list[Attempt]
     events: list[Event]
+    progress: Progress | None
+    log: list[LogLine]
     waits_because: list[Cause]
     waits_for_lock: str | None
     steps: list[str]
