@@ -26,7 +26,6 @@ CHECKS = (
     "content_type_conformance",
     "response_schema_conformance",
     "negative_data_rejection",
-    "ignored_auth",
     "unsupported_method",
 )
 
