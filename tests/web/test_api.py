@@ -79,6 +79,12 @@ class TestReading:
             ("queue=mail", ["mail"]),
             ("text=Needle", ["found"]),
             ("state=queued&queue=mail&task=other", []),
+            ("tag=x", ["other"]),
+            ("lowest=5&highest=9", ["broken"]),
+            ("lowest=-7&highest=-1", []),
+            ("ended_from=2020-01-01T00:00:00Z", ["broken"]),
+            ("enqueued_before=2020-01-01T00:00:00%2B02:00", []),
+            ("session=1&state=failed", ["broken"]),
         ],
     )
     def test_a_list_has_what_is_asked_for(
@@ -90,7 +96,7 @@ class TestReading:
         worker.settle(worker.claim_one(), failed())
         storage.jobs.add(
             [
-                a_job("other", task="other"),
+                a_job("other", task="other", tags='["x"]'),
                 a_job("mail", queue="mail"),
                 a_job("found", args='[["a needle"],{}]'),
             ]
@@ -282,6 +288,7 @@ class TestActing:
                 "/jobs/runs/delete",
                 "/queues/default/resume",
                 "/schedules/tidy/run",
+                "/schedules/tidy/resume",
             )
         }
 
@@ -292,7 +299,8 @@ class TestActing:
             "/jobs/two/clone": "nothing was done: it needs the result of the step before it",
             "/jobs/runs/delete": "nothing was done: it runs, or a later step of its pipeline needs its result",
             "/queues/default/resume": "nothing was done to the queue 'default': it is not paused",
-            "/schedules/tidy/run": "this dashboard does not know the task of the schedule, and it has not run before",
+            "/schedules/tidy/run": "nothing was done: this dashboard does not know its task, and it has not run before",
+            "/schedules/tidy/resume": "nothing was done: it is not paused",
         }
         assert program.post("/schedules/other/run", status=404)["detail"] == "there is no schedule 'other'"
 
@@ -309,6 +317,30 @@ class TestActing:
         assert program.post("/queues/mail/in/purge", {"what": "waiting"}) == {"deleted": 2}
 
         assert states_of(storage) == {"c": State.QUEUED}
+
+    def test_a_schedule_is_paused_and_goes_on(self, mill: Mill, program: Program) -> None:
+        mill.app.storage.schedules.register(name="tidy", task="tidy", spec="every 3600")
+
+        program.post("/schedules/tidy/pause")
+        [paused] = program.get("/schedules")["schedules"]
+        program.post("/schedules/tidy/pause", status=409)
+        program.post("/schedules/tidy/resume")
+        [resumed] = program.get("/schedules")["schedules"]
+
+        assert (paused["paused_at"] is None, resumed["paused_at"]) == (False, None)
+        assert program.post("/schedules/gone/pause", status=404)["detail"] == "there is no schedule 'gone'"
+
+    def test_a_worker_is_asked_to_stop(self, mill: Mill, program: Program) -> None:
+        session = mill.app.storage.sessions.open(kind="worker", lease=HOUR)
+
+        assert program.post(f"/workers/{session}/stop") == {"done": "asked to stop"}
+        [process] = program.get("/workers")["processes"]
+        assert process["is_asked_to_stop"]
+        program.post(f"/workers/{session}/stop", status=409)
+        for gone in ("77", "x", "9" * 30):
+            assert (
+                program.post(f"/workers/{gone}/stop", status=404)["detail"] == f"there is no session '{gone}'"
+            )
 
     def test_many_are_counted_first_and_dealt_with_then(self, mill: Mill, program: Program) -> None:
         storage = mill.app.storage
@@ -397,6 +429,11 @@ WRONG: Mapping[str, tuple[str, bytes, str]] = {
         b'{"deed": "retry", "ids": [], "matching": {}}',
         "the body does not say which jobs, or says it twice",
     ),
+    "a filter that cannot be read": (
+        "/jobs/bulk",
+        b'{"deed": "delete", "matching": {"ended_before": "soon"}}',
+        "ended_before='soon' cannot be read",
+    ),
     "half a purge": ("/queues/q/purge", b"null", "the body is no object"),
 }
 
@@ -424,6 +461,9 @@ class TestWrong:
             ("/jobs?limit=%D9%A3", "limit is no integer"),
             ("/jobs?limit=101", "limit is too large"),
             ("/jobs?after=x", "after is not of its form"),
+            ("/jobs?enqueued_from=yesterday", "enqueued_from='yesterday' cannot be read"),
+            ("/jobs?text=%20", "text=' ' cannot be read"),
+            ("/jobs?session=-1", "session is no integer"),
             ("/jobs?after=9999999999999999999999", "the length of after is too large"),
             (f"/jobs/{'x' * 1_001}", "job_id has 1,001 characters"),
             ("/statistics?minutes=0", "minutes is too small"),

@@ -6,7 +6,9 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.routing import Route
@@ -59,7 +61,13 @@ def act(browser: Browser, path: str, csrf: str | None = None, **headers: Any) ->
     return browser.send("POST", at(path), headers=given, body=json.dumps(BODIES.get(path)).encode())
 
 
-NAMES = {"job_id": "nobody", "name": "taskmill.css", "queue": "default", "schedule": "nightly"}
+NAMES = {
+    "job_id": "nobody",
+    "name": "taskmill.css",
+    "queue": "default",
+    "schedule": "nightly",
+    "session": "77",
+}
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +199,14 @@ class TestWhoIsLetIn:
         assert browser.get("/", x_user="bob").status == 200
         assert browser.post("/schedules/run", x_user="bob").status == 403
         assert browser.post("/schedules/run", x_user="ann").status == 303
+
+    def test_who_fails_to_say_who_it_is_lets_nobody_in(self, mill: Mill) -> None:
+        def auth(request: Any) -> Visitor:
+            raise LookupError("no such session")
+
+        for path in ("/", "/api/v1/jobs", "/live"):
+            with pytest.raises(LookupError):
+                Browser(mill.dashboard(auth=auth)).get(path)
 
     @pytest.mark.parametrize("answer", [True, "operate", ("ann", "operate"), {"role": "operate"}])
     def test_what_is_no_visitor_is_nobody(self, answer: Any, mill: Mill) -> None:
@@ -342,6 +358,26 @@ class TestWhatIsAskedFor:
     @pytest.mark.parametrize("path", ACTING)
     def test_what_is_too_long_is_not_read(self, path: str, operator: Browser) -> None:
         assert operator.post(at(path), {"id": "x" * LONGEST_BODY}).status == 413
+
+    @pytest.mark.parametrize("path", ACTING)
+    def test_what_comes_too_slowly_is_not_waited_for(
+        self, path: str, operator: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("taskmill._web.guard.LONGEST_WAIT", 0.001)
+        operator.holds_back = True
+
+        assert operator.post(at(path)).status == 408
+
+    @pytest.mark.parametrize("after", ["x", "-1", "9" * 40, "9" * 5_000, "٣", "1e3", "0"])
+    @pytest.mark.parametrize("path", ["/jobs", "/audit"])
+    def test_a_place_in_a_list_that_is_none_is_its_beginning(
+        self, path: str, after: str, tmp_path: Path
+    ) -> None:
+        mill = Mill(f"sqlite:///{tmp_path / 'jobs.db'}?durability=normal")
+        mill.app.storage.jobs.add([])
+
+        assert Browser(mill.dashboard(auth=None)).get(f"{path}?{urlencode({'after': after})}").status == 200
+        mill.close()
 
     @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 20_000])
     def test_what_is_no_form_is_refused(self, body: bytes, operator: Browser) -> None:

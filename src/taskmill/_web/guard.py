@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Collection
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -30,6 +31,8 @@ FOR_PROGRAMS = "/api/"
 
 LONGEST_BODY = 1_000_000
 MOST_FIELDS = 12_000
+LONGEST_WAIT = 20.0
+"""In seconds: whoever sends slower than that holds a connection for nothing."""
 _READING = {"GET", "HEAD"}
 _HOW_PROGRAMS_DO = "programs below /api/ show a token, in the header: Authorization: Bearer ..."
 
@@ -117,7 +120,11 @@ class Guard:
 
 async def _take(request: Request) -> Response | None:
     """Put into the scope what an act brings along, if that shows that it is meant."""
-    body = await _body_of(request)
+    try:
+        with anyio.fail_after(LONGEST_WAIT):
+            body = await _body_of(request)
+    except TimeoutError:
+        return _refusal(request, 408, "that takes too long", f"send it within {LONGEST_WAIT:g} s")
     if body is None:
         return _refusal(request, 413, "that is too much", f"send up to {LONGEST_BODY:,} bytes")
     if is_for_programs(request):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
 from taskmill._app import steering
 from taskmill._app.options import CallOptions
@@ -20,11 +20,12 @@ from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant, instant_or_none
 from taskmill._web.label import label_of
 from taskmill._web.pages.job import causes_of, moments_of, steps_of
-from taskmill._web.pages.jobs import PAGE, Wanted, page_of, wanted_in
+from taskmill._web.pages.jobs import PAGE, page_of
 from taskmill._web.problem import Problem
 from taskmill._web.rows import parameters_of
 from taskmill._web.value import call_line, masked, masked_call, shown_headers
 from taskmill._web.visit import Visit
+from taskmill._web.wanted import Wanted, wanted_in
 from taskmill.errors import EnqueueError, UndecodablePayload
 
 _LONGEST_CALL = 500
@@ -33,15 +34,19 @@ _LONGEST_CALL = 500
 def page(visit: Visit, query: shapes.JobsQuery) -> shapes.JobPage:
     """The jobs that match all that is said, newest first."""
     limit = query.get("limit", PAGE)
-    found = page_of(visit, wanted_of(query), after=query.get("after"), limit=limit)
+    found = page_of(visit, wanted_of(query).filter, after=query.get("after"), limit=limit)
     now = to_datetime(visit.reader.storage.now())
     return {"jobs": [_line(visit, job, now) for job in found.jobs], "more": found.more}
 
 
 def wanted_of(query: shapes.Filter) -> Wanted:
-    """The same, as the pages say it."""
-    said = cast(dict[str, Any], query)
-    return wanted_in({name: said.get(name) for name in Wanted._fields})
+    """The same, as the pages say it; but what cannot be read is refused, lest more jobs match than were meant."""
+    said = {name: str(value) for name, value in query.items()}
+    wanted = wanted_in(said.get)
+    for name in Wanted._fields:
+        if name in said and name not in wanted.said:
+            raise Problem(400, f"{name}={said[name]!r} cannot be read", "say it otherwise, or leave it out")
+    return wanted
 
 
 def show(visit: Visit, job_id: str) -> shapes.Job:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,6 +23,8 @@ from taskmill.errors import StoreError, StoreRefused, TaskmillError
 
 if TYPE_CHECKING:
     from taskmill._web.site import Site
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 DOCUMENT = f"{ROOT}/openapi.json"
 
@@ -85,8 +88,8 @@ def _query(visit: Visit, kind: Any) -> dict[str, Any]:
             raise Problem(
                 400, f"there is no {name!r} to ask by{nearest(name, kinds)}", f"there is: {', '.join(kinds)}"
             )
-        is_whole = int in get_args(kinds[name]) and text.isascii() and text.isdecimal()
-        found[name] = int(text[:20]) if is_whole else text
+        is_whole = int in get_args(kinds[name]) and _WHOLE.fullmatch(text)
+        found[name] = int(text) if is_whole else text
         check(kinds[name], found[name], name)
     return found
 

@@ -15,6 +15,7 @@ MOST_IDS = 10_000
 LONGEST_NAME = 1_000
 
 Name = Annotated[str, ("minLength", 1), ("maxLength", LONGEST_NAME)]
+Session = Annotated[int, ("minimum", 0), ("maximum", (1 << 31) - 1)]
 Priority = Annotated[int, ("minimum", LOWEST_PRIORITY), ("maximum", HIGHEST_PRIORITY)]
 
 
@@ -22,12 +23,23 @@ Priority = Annotated[int, ("minimum", LOWEST_PRIORITY), ("maximum", HIGHEST_PRIO
 
 
 class Filter(TypedDict, total=False):
-    """Which jobs: those that match all that is said. *text* is found in ids, tags, arguments, results and errors."""
+    """Which jobs: those that match all that is said. *text* is found in ids, tags, arguments, results and errors.
+
+    *lowest* and *highest* are of the priority; *session* is that which has the job or, once it has ended, had it.
+    """
 
     state: State
     task: Name
     queue: Name
-    text: Annotated[str, ("maxLength", 200)]
+    tag: Name
+    text: Annotated[str, ("minLength", 1), ("maxLength", 200)]
+    lowest: Priority
+    highest: Priority
+    enqueued_from: Instant
+    enqueued_before: Instant
+    ended_from: Instant
+    ended_before: Instant
+    session: Session
 
 
 class PageQuery(TypedDict, total=False):
@@ -268,7 +280,10 @@ class Duration(TypedDict):
 
 
 class Task(TypedDict):
-    """A task, and how its attempts ended in the last hours; *is_known*: this dashboard can enqueue it."""
+    """A task, and how its attempts ended in the last hours; *is_known*: this dashboard can enqueue it.
+
+    *rates* says how many ended in each ten minutes.
+    """
 
     name: str
     settings: str
@@ -277,7 +292,9 @@ class Task(TypedDict):
     due: Count
     ended: Count
     failed: Count
-    ran: Duration | None
+    wait: Duration | None
+    run: Duration | None
+    rates: list[int]
 
 
 class Tasks(TypedDict):
@@ -299,6 +316,7 @@ class Schedule(TypedDict):
     fired: Count
     skipped: Count
     last_job: str | None
+    paused_at: Instant | None
 
 
 class Schedules(TypedDict):
@@ -326,6 +344,7 @@ class Process(TypedDict):
     started_at: Instant
     parent: int | None
     serves: Serves | None
+    is_asked_to_stop: bool
     running: list[str]
 
 
@@ -376,7 +395,7 @@ class Errors(TypedDict):
 
 
 class Tally(TypedDict):
-    """So many attempts came to *event* in that minute, and ran for up to *within*."""
+    """So many attempts came to *event* in that minute, and ran for up to *within*; of "waited", they waited so long."""
 
     minute: Instant
     task: str
@@ -419,12 +438,13 @@ class Deeds(TypedDict):
 
 
 class Overview(TypedDict):
-    """How the store stands; *wait* and *run* are of the latest jobs that ended."""
+    """How the store stands; *wait* and *run* are of the last hour, *drained_in* at the rate of the last minutes."""
 
     store: str
     now: Instant
     jobs: dict[str, Count]
     due: Count
+    drained_in: Seconds | None
     workers: Count
     wait: Duration | None
     run: Duration | None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import duration, instant
-from taskmill._web.charts import MINUTES
-from taskmill._web.pages.overview import counts_of, latest_of, pace
+from taskmill._web.charts import MINUTES, curves
+from taskmill._web.pages.overview import counts_of, drained_in
 from taskmill._web.visit import Visit
 
 
@@ -32,12 +32,16 @@ def series(visit: Visit, query: shapes.StatisticsQuery) -> shapes.Statistics:
 def overview(visit: Visit) -> shapes.Overview:
     """Is everything all right."""
     survey = visit.reader.survey.get()
-    found = pace(latest_of(visit))
+    minute = visit.reader.storage.now() // MINUTE
+    found = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
+    due = sum(queue.due for queue in survey.queues)
+    done_in = drained_in(due, found.rate)
     return {
         "store": visit.place,
         "now": instant(to_datetime(visit.reader.storage.now())),
         "jobs": {str(state): number for state, number in counts_of(visit).items()},
-        "due": sum(queue.due for queue in survey.queues),
+        "due": due,
+        "drained_in": None if done_in is None else done_in.total_seconds(),
         "workers": len(survey.census.working),
         "wait": duration(found.wait),
         "run": duration(found.run),

@@ -51,6 +51,9 @@ ACTING: dict[str, Handler] = {
     "/queues/{queue:path}/resume": queues.resume,
     "/queues/{queue:path}/purge": queues.purge,
     "/schedules/{schedule:path}/run": schedules.run,
+    "/schedules/{schedule:path}/pause": schedules.pause,
+    "/schedules/{schedule:path}/resume": schedules.resume,
+    "/workers/{session}/stop": workers.stop,
 }
 
 

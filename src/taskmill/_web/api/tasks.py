@@ -22,5 +22,7 @@ def _told(line: Line) -> shapes.Task:
         "due": line.due,
         "ended": line.ended,
         "failed": line.failed,
-        "ran": None if line.middle is None or line.slow is None else duration((line.middle, line.slow)),
+        "wait": duration(line.wait),
+        "run": duration(line.run),
+        "rates": [*line.rates],
     }

@@ -12,7 +12,6 @@ PAGE = 50
 
 def show(visit: Visit) -> Response:
     """One line for each deed."""
-    after = visit.asked("after")
-    storage = visit.reader.storage
-    page = storage.audit.page(after=after if after and after.isdecimal() else None, limit=PAGE)
+    after, storage = visit.after, visit.reader.storage
+    page = storage.audit.page(after=after, limit=PAGE)
     return visit.page("audit.html", now=to_datetime(storage.now()), page=page, after=after)

@@ -13,8 +13,9 @@ from taskmill._core.record import Job
 from taskmill._core.wording import counted
 from taskmill._web import audit
 from taskmill._web.pages import errors
-from taskmill._web.pages.jobs import Wanted, page_of, wanted_in
+from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
+from taskmill._web.wanted import Wanted, wanted_in
 
 MOST = 10_000
 _PAGE = 500
@@ -75,7 +76,7 @@ def act(visit: Visit) -> Response:
 def _request(visit: Visit) -> tuple[str | None, Wanted, Sequence[str] | None]:
     """What is to be done, and to which jobs: with no ids, to all that are wanted."""
     deed = visit.given("deed")
-    wanted = wanted_in({name: visit.given(name) for name in Wanted._fields})
+    wanted = wanted_in(visit.given)
     match visit.given("which"):
         case "all":
             ids = None
@@ -108,7 +109,7 @@ def told_of(wanted: Wanted, ids: Sequence[str] | None, *, kind: str | None = Non
         return f"jobs with the error {kind}"
     if ids is not None:
         return f"jobs: {', '.join(ids[:_EXAMPLES])}{', ...' if len(ids) > _EXAMPLES else ''}"
-    said = [f"{name}={value}" for name, value in zip(Wanted._fields, wanted, strict=True) if value]
+    said = [f"{name}={value}" for name, value in wanted.said.items()]
     return f"jobs with {', '.join(said)}" if said else "all jobs"
 
 
@@ -121,7 +122,7 @@ def _all(visit: Visit, wanted: Wanted) -> Iterator[Job]:
     """Those that match, newest first, and no more than can be dealt with at once."""
     after, found = None, 0
     while found < MOST:
-        page = page_of(visit, wanted, after=after, limit=min(_PAGE, MOST - found))
+        page = page_of(visit, wanted.filter, after=after, limit=min(_PAGE, MOST - found))
         yield from page.jobs
         found += len(page.jobs)
         after = page.more

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._core.filter import Filter
 from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._storage.base import Page
-from taskmill._web.pages.jobs import Wanted, page_of
+from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
 
 # So many of the latest failed jobs are looked at.
 MOST = 1_000
 _HOURS = 24
-_FAILED = Wanted(State.FAILED, None, None, None)
+_FAILED = Filter(states=[State.FAILED])
 
 
 class Group(NamedTuple):
@@ -47,7 +49,7 @@ def show(visit: Visit) -> Response:
 
 def failed_jobs(visit: Visit, task: str | None = None) -> Page:
     """The latest ones (of one task)."""
-    return page_of(visit, _FAILED._replace(task=task), after=None, limit=MOST)
+    return page_of(visit, replace(_FAILED, task=task), after=None, limit=MOST)
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:

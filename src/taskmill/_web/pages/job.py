@@ -141,7 +141,7 @@ def steps_of(visit: Visit, job: Job) -> Sequence[Job]:
     """Those of its pipeline."""
     if job.pipeline is None:
         return ()
-    return visit.reader.inspection.find(pipeline=job.pipeline, limit=_STEPS_SHOWN)
+    return visit.reader.inspection.steps(job.pipeline, limit=_STEPS_SHOWN)
 
 
 def moments_of(visit: Visit, job: Job) -> list[Moment]:
