@@ -463,7 +463,7 @@ class TestWrong:
             ("/jobs?after=x", "after is not of its form"),
             ("/jobs?enqueued_from=yesterday", "enqueued_from='yesterday' cannot be read"),
             ("/jobs?text=%20", "text=' ' cannot be read"),
-            ("/jobs?session=-1", "session is no integer"),
+            ("/jobs?session=-1", "session is too small"),
             ("/jobs?after=9999999999999999999999", "the length of after is too large"),
             (f"/jobs/{'x' * 1_001}", "job_id has 1,001 characters"),
             ("/statistics?minutes=0", "minutes is too small"),

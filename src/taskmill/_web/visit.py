@@ -73,7 +73,7 @@ class Visit:
 
     @property
     def after(self) -> str | None:
-        """Where the page of a list begins that the address asks for; None for its first one, or for what is no place."""
+        """Where the page of a list begins; None for its first one, and for what is no place."""
         after = self.asked("after") or ""
         return after if _PLACE.fullmatch(after) else None
 
