@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._app.bulk import Deed, Done, carry_out, told
-from taskmill._cli import consent, exit_code, filtering, store
+from taskmill._cli import consent, exit_code, filtering, person, store
 from taskmill._cli.output import complain, note, put, put_json
 from taskmill._cli.parser import Parser
 from taskmill._cli.progress import Progress
@@ -89,6 +89,8 @@ def _act(deed: Deed, app: Application, arguments: Any) -> int:
 def _to_each(deed: Deed, app: Application, arguments: Any) -> int:
     act = {"retry": _retry, "cancel": _cancel, "delete": _delete}[deed]
     answers = [(job_id, *act(app, job_id)) for job_id in dict.fromkeys(arguments.job_ids)]
+    for job_id, done, _ in answers:
+        person.note(app, deed, job_id, number=int(done))
     if arguments.json:
         put_json(
             {"jobs": [{"id": job_id, "done": done, "answer": answer} for job_id, done, answer in answers]}
@@ -145,6 +147,7 @@ def _to_many(deed: Deed, app: Application, arguments: Any) -> int:
         if not _is_wanted(deed, app, job_ids, is_sure=arguments.yes):
             return exit_code.FAILURE
         found = _carry_out(deed, app, job_ids)
+        person.note(app, deed, filtering.described(wanted, arguments.kind), number=found.done)
     if arguments.json:
         put_json({"matched": len(job_ids), "done": found.done, "refused": found.refused})
     elif job_ids:

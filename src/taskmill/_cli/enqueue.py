@@ -7,7 +7,7 @@ from typing import Any
 from taskmill._app.application import Application
 from taskmill._app.result import Result
 from taskmill._app.typed import TypedCall
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import as_json
 from taskmill._cli.output import complain, put, put_json
 from taskmill._cli.parser import Parser, names, number, seconds
@@ -53,6 +53,7 @@ def run(arguments: Any) -> int:
         options = {name: getattr(arguments, name) for name in ("queue", "priority", "delay", "key", "tags")}
         call = task.using(**{name: value for name, value in options.items() if value is not None})
         result = call.enqueue(*args, **kwargs)
+        person.note(app, "enqueue", f"{task.name} {result.id}", number=1)
         if not arguments.wait:
             _tell(result, is_json=arguments.json)
             return exit_code.OK

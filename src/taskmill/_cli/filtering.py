@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
@@ -87,6 +88,17 @@ def jobs_of(app: Application, wanted: Filter, kind: str | None, *, limit: int) -
         return Search(app.storage.inspection, wanted).all(limit=limit)
     found = failures(app.storage, wanted, patience=_PATIENCE)
     return islice((job for group in found.groups if group.kind.mark == kind for job in group.jobs), limit)
+
+
+def described(wanted: Filter, kind: str | None) -> str:
+    """Which jobs these are, for the audit."""
+    said = {field.name: getattr(wanted, field.name) for field in fields(wanted)} | {"kind": kind}
+    told = [f"{name}={_told(value)}" for name, value in said.items() if value not in {None, ()}]
+    return f"jobs with {', '.join(told)}" if told else "all jobs"
+
+
+def _told(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def none_found(app: Application, arguments: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._cli import consent, exit_code, store
+from taskmill._cli import consent, exit_code, person, store
 from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
 from taskmill._core.job import FINAL, State
@@ -37,6 +37,8 @@ def run(arguments: Any) -> int:
         if not _is_wanted(app, arguments):
             return exit_code.FAILURE
         deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended)
+        what = f"purge of {'ended' if arguments.ended else 'waiting'} jobs"
+        person.note(app, what, arguments.queue or "all queues", number=deleted)
     if arguments.json:
         put_json({"deleted": deleted})
     else:

@@ -10,7 +10,7 @@ from typing import Any
 from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._app.check import nearest
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import note, put, put_json, put_table
 from taskmill._cli.parser import Parser
@@ -47,10 +47,11 @@ def configure(parser: Parser) -> None:
             "pause", "let no job of a queue begin any more, in whatever worker; what runs goes on"
         ),
         steering.pause,
+        "pause",
         "paused",
     )
     _configure_turn(
-        parser.command("resume", "let the jobs of a queue begin again"), steering.resume, "goes on"
+        parser.command("resume", "let the jobs of a queue begin again"), steering.resume, "resume", "goes on"
     )
 
 
@@ -61,11 +62,11 @@ def run(arguments: Any) -> int:
     return status
 
 
-def _configure_turn(parser: Parser, turn: Callable[[Application, str], bool], told: str) -> None:
+def _configure_turn(parser: Parser, turn: Callable[[Application, str], bool], deed: str, told: str) -> None:
     parser.describe(str(parser.description), example=f"  {parser.prog} mail")
     parser.add_argument("queue", metavar="NAME", help="the name of the queue")
     store.add_options(parser)
-    parser.set_defaults(action=partial(_turn, turn, told))
+    parser.set_defaults(action=partial(_turn, turn, deed, told))
 
 
 # --- look
@@ -100,9 +101,12 @@ def as_json(count: QueueCount, paused: Mapping[str, datetime]) -> dict[str, Any]
 # --- steer
 
 
-def _turn(turn: Callable[[Application, str], bool], told: str, app: Application, arguments: Any) -> int:
+def _turn(
+    turn: Callable[[Application, str], bool], deed: str, told: str, app: Application, arguments: Any
+) -> int:
     queue = arguments.queue
     done = turn(app, queue)
+    person.note(app, deed, queue, number=int(done))
     if arguments.json:
         put_json({"queue": queue, "done": done})
     else:

@@ -11,7 +11,7 @@ from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._app.check import nearest
 from taskmill._app.timetable import Entry, timetable
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import complain, put, put_json, put_table
 from taskmill._cli.parser import Parser
@@ -51,10 +51,13 @@ def configure(parser: Parser) -> None:
         "not made up for.",
         example="  taskmill schedules pause shop.tidy",
     )
-    _configure_deed(pausing, partial(_turn, steering.pause_schedule, "paused"))
+    _configure_deed(pausing, partial(_turn, steering.pause_schedule, "pause of schedule", "paused"))
     resuming = parser.command("resume", "let a schedule fire again, from its next slot on")
     resuming.describe(str(resuming.description), example="  taskmill schedules resume shop.tidy")
-    _configure_deed(resuming, partial(_turn, steering.resume_schedule, "goes on with its next slot"))
+    _configure_deed(
+        resuming,
+        partial(_turn, steering.resume_schedule, "resuming of schedule", "goes on with its next slot"),
+    )
 
 
 def _configure_deed(parser: Parser, act: Callable[[Application, Any], int]) -> None:
@@ -107,6 +110,7 @@ def _as_json(entry: Entry) -> dict[str, Any]:
 
 def _run(app: Application, arguments: Any) -> int:
     job_id = steering.run_schedule(app, arguments.name)
+    person.note(app, "run of schedule", arguments.name, number=int(job_id is not None))
     if job_id is None:
         complain(_why_not(app, arguments.name))
         return exit_code.FAILURE
@@ -117,9 +121,12 @@ def _run(app: Application, arguments: Any) -> int:
     return exit_code.OK
 
 
-def _turn(turn: Callable[[Application, str], bool], told: str, app: Application, arguments: Any) -> int:
+def _turn(
+    turn: Callable[[Application, str], bool], deed: str, told: str, app: Application, arguments: Any
+) -> int:
     name = arguments.name
     done = turn(app, name)
+    person.note(app, deed, name, number=int(done))
     if not done and name not in _names(app):
         complain(_unknown(app, name))
         return exit_code.FAILURE

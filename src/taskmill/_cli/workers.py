@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import complain, put, put_json, put_table
 from taskmill._cli.parser import Parser, whole
@@ -93,7 +93,9 @@ def _list(app: Application, arguments: Any) -> int:
 
 def _stop(app: Application, arguments: Any) -> int:
     session = arguments.session_id
-    if not steering.stop_worker(app, session):
+    is_asked = steering.stop_worker(app, session)
+    person.note(app, "stop of the worker of session", str(session), number=int(is_asked))
+    if not is_asked:
         complain(f"session {session} is no worker's, is gone, or was asked already: see taskmill workers")
         return exit_code.FAILURE
     if arguments.json:

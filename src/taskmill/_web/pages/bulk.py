@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from taskmill._app.bulk import DEEDS, Deed, carry_out, told
+from taskmill._app import bulk
+from taskmill._app.bulk import DEEDS, Deed, Done, told
 from taskmill._app.search import Search
 from taskmill._web import audit
 from taskmill._web.pages import errors
@@ -24,7 +25,7 @@ def ask(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None or (ids is not None and not ids):
         return visit.back("Tick some jobs first.")
-    chosen = _chosen(visit, wanted, ids)
+    chosen = chosen_of(visit, wanted, ids)
     return visit.page(
         "ask.html",
         deed=deed,
@@ -41,9 +42,8 @@ def act(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None:
         return visit.back("Tick some jobs first.")
-    chosen = _chosen(visit, wanted, ids)
-    found = carry_out(visit.app, deed, chosen, patience=_PATIENCE)
-    audit.note(visit, deed, f"{found.done} of {len(chosen)} jobs", done=found.done > 0)
+    chosen = chosen_of(visit, wanted, ids)
+    found = carry_out(visit, deed, chosen, told_of(wanted, ids, kind=visit.given("kind")))
     return visit.back(told(deed, found))
 
 
@@ -61,8 +61,25 @@ def _request(visit: Visit) -> tuple[Deed | None, Wanted, Sequence[str] | None]:
     return deed, wanted, ids
 
 
-def _chosen(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
-    """Those that match, newest first, and no more than can be dealt with at once."""
+def carry_out(visit: Visit, deed: Deed, chosen: Sequence[str], of: str) -> Done:
+    """Do it to these jobs, as long as a request may go on; *of* says which they are, for the audit."""
+    found = bulk.carry_out(visit.app, deed, chosen, patience=_PATIENCE)
+    audit.note(visit, deed, of, done=found.done > 0, number=found.done)
+    return found
+
+
+def told_of(wanted: Wanted, ids: Sequence[str] | None, *, kind: str | None = None) -> str:
+    """Which jobs these are."""
+    if kind is not None:
+        return f"jobs with the error {kind}"
+    if ids is not None:
+        return f"jobs: {', '.join(ids[:_EXAMPLES])}{', ...' if len(ids) > _EXAMPLES else ''}"
+    said = [f"{name}={value}" for name, value in wanted.said.items()]
+    return f"jobs with {', '.join(said)}" if said else "all jobs"
+
+
+def chosen_of(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
+    """These, or all that are wanted, newest first, and no more than can be dealt with at once."""
     if ids is not None:
         return ids[:MOST]
     return [job.job_id for job in Search(visit.reader.inspection, wanted.filter).all(limit=MOST)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from taskmill._app.search import PATIENCE, Search
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
+from taskmill._storage.base import Page
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 from taskmill._web.wanted import wanted_in
@@ -16,9 +18,8 @@ PAGE = 50
 def show(visit: Visit) -> Response:
     """A page of the list."""
     wanted = wanted_in(visit.asked)
-    after = visit.asked("after")
-    search = Search(visit.reader.inspection, wanted.filter)
-    page = search.page(limit=PAGE, after=after if after and after.isdecimal() else None, patience=PATIENCE)
+    after = visit.after
+    page = page_of(visit, wanted.filter, after=after, limit=PAGE)
     counts = visit.reader.survey.get().counts
     return visit.page(
         "jobs.html",
@@ -31,6 +32,11 @@ def show(visit: Visit) -> Response:
         total=counts.total(),
         names=_names(visit),
     )
+
+
+def page_of(visit: Visit, wanted: Filter, *, after: str | None, limit: int) -> Page:
+    """What is found of them while somebody waits for a page."""
+    return Search(visit.reader.inspection, wanted).page(limit=limit, after=after, patience=PATIENCE)
 
 
 def _names(visit: Visit) -> dict[str, list[str]]:
