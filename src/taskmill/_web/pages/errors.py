@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from starlette.responses import Response
 
-from taskmill._core.filter import Filter
 from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
 
-# So many of the latest failed jobs are looked at.
-MOST = 1_000
 _HOURS = 24
-_FAILED = Filter(states=[State.FAILED])
 
 
 class Group(NamedTuple):
@@ -39,18 +32,22 @@ def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
     now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    page = page_of(visit, replace(_FAILED, task=task), after=None, limit=MOST)
-    groups = grouped(page.jobs, now)
+    failures = visit.reader.failures.get()
+    jobs = [job for job in failures.jobs if task in {None, job.task}]
     return visit.page(
-        "errors.html", now=now, groups=groups, task=task, number=len(page.jobs), is_all=page.more is None
+        "errors.html",
+        now=now,
+        groups=grouped(jobs, now),
+        task=task,
+        number=len(jobs),
+        is_all=failures.more is None,
     )
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
-    """The jobs of one kind of error."""
-    now = to_datetime(visit.reader.storage.now())
-    page = page_of(visit, _FAILED, after=None, limit=MOST)
-    return [job.job_id for group in grouped(page.jobs, now) if group.kind.mark == mark for job in group.jobs]
+    """The jobs of one kind of error, of those that the page shows."""
+    failed = visit.reader.failures.get().jobs
+    return [job.job_id for job in failed if fingerprint(job.task, job.reason, job.error).mark == mark]
 
 
 def grouped(jobs: Iterable[Job], now: datetime) -> list[Group]:
