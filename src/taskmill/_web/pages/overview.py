@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from taskmill._core.census import Census
 from taskmill._core.filter import Filter
-from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
 from taskmill._storage.base import QueueCount
 from taskmill._web.charts import MINUTES, curves
@@ -96,8 +96,4 @@ def queues_of(visit: Visit) -> list[Queue]:
 
 def oldest_by_queue(census: Census) -> dict[str, timedelta]:
     """For how long the first due job of each queue has been waiting."""
-    oldest: dict[str, int] = {}
-    for waiting in census.waiting:
-        if waiting.oldest is not None:
-            oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
-    return {queue: timedelta(seconds=(census.now - at) / SECOND) for queue, at in oldest.items()}
+    return {queue: timedelta(microseconds=micros) for queue, micros in census.waits().items()}
