@@ -11,6 +11,7 @@ from starlette.responses import Response
 from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
 from taskmill._core.record import Job
+from taskmill._storage.base import Page
 from taskmill._web.visit import Visit
 
 _HOURS = 24
@@ -32,21 +33,26 @@ def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
     now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    failures = visit.reader.failures.get()
-    jobs = [job for job in failures.jobs if task in {None, job.task}]
+    page = failed_jobs(visit, task)
     return visit.page(
         "errors.html",
         now=now,
-        groups=grouped(jobs, now),
+        groups=grouped(page.jobs, now),
         task=task,
-        number=len(jobs),
-        is_all=failures.more is None,
+        number=len(page.jobs),
+        is_all=page.more is None,
     )
+
+
+def failed_jobs(visit: Visit, task: str | None = None) -> Page:
+    """The latest ones (of one task), as they were when they were last read."""
+    jobs, more = visit.reader.failures.get()
+    return Page([job for job in jobs if task in {None, job.task}], more)
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
     """The jobs of one kind of error, of those that the page shows."""
-    failed = visit.reader.failures.get().jobs
+    failed = failed_jobs(visit).jobs
     return [job.job_id for job in failed if fingerprint(job.task, job.reason, job.error).mark == mark]
 
 
