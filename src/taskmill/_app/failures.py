@@ -10,10 +10,9 @@ from typing import NamedTuple
 from taskmill._app.search import Search
 from taskmill._core.filter import EVERY, Filter
 from taskmill._core.fingerprint import Fingerprint, fingerprint
-from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._storage.base import Storage
+from taskmill._storage.base import Page, Storage
 
 MOST = 1_000
 """So many of the latest failed jobs are looked at."""
@@ -32,21 +31,10 @@ class Group(NamedTuple):
     hours: Sequence[int]
 
 
-class Failures(NamedTuple):
-    """The kinds, the latest first, of so many (*number*) failed jobs; whether these are all that there are."""
-
-    groups: Sequence[Group]
-    number: int
-    is_all: bool
-
-
-def failures(storage: Storage, wanted: Filter = EVERY, *, patience: float) -> Failures:
-    """What the latest failed jobs that are *wanted* failed of; searched for as long as *patience*, in seconds."""
-    page = Search(storage.inspection, replace(wanted, states=(State.FAILED,))).page(
-        limit=MOST, patience=patience
-    )
-    groups = grouped(page.jobs, to_datetime(storage.now()))
-    return Failures(groups, len(page.jobs), page.more is None)
+def latest_failed(storage: Storage, wanted: Filter = EVERY, *, patience: float) -> Page:
+    """The latest failed jobs that are *wanted*; searched for as long as *patience*, in seconds."""
+    search = Search(storage.inspection, replace(wanted, states=(State.FAILED,)))
+    return search.page(limit=MOST, patience=patience)
 
 
 def grouped(jobs: Iterable[Job], now: datetime) -> list[Group]:

@@ -6,14 +6,17 @@ import threading
 from collections.abc import Sequence
 
 from taskmill._app.application import Application
+from taskmill._app.failures import latest_failed
 from taskmill._app.kept import Kept
 from taskmill._app.survey import Survey, survey_of
 from taskmill._core.finding import Finding
-from taskmill._storage.base import Inspection, Storage
+from taskmill._storage.base import Inspection, Page, Storage
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.
 _SURROUNDINGS_LAST = 30.0
+# As above: of a large store, much has to be read for the failed jobs.
+_LONGEST_READING = 10.0
 
 
 class Reader:
@@ -25,6 +28,7 @@ class Reader:
         self._storages: list[Storage] = []
         self._is_there = False
         self.survey = Kept(self._count)
+        self.failures = Kept(self._read_failures)
         self._surroundings = Kept(self._look_around, rest=_SURROUNDINGS_LAST)
 
     @property
@@ -58,6 +62,9 @@ class Reader:
 
     def _count(self) -> Survey:
         return survey_of(self._opened()[1], self._surroundings.get())
+
+    def _read_failures(self) -> Page:
+        return latest_failed(self._opened()[1], patience=_LONGEST_READING)
 
     def _look_around(self) -> Sequence[Finding]:
         return [*self._opened()[1].health.findings()]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from taskmill._app.application import Application
-from taskmill._app.failures import MOST, Failures, Group, failures
+from taskmill._app.failures import MOST, Group, grouped, latest_failed
 from taskmill._cli import exit_code, filtering, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import note, put_json, put_table
@@ -43,22 +42,25 @@ def configure(parser: Parser) -> None:
 def run(arguments: Any) -> int:
     """Print the kinds, that of the latest error first."""
     with store.open_app(arguments) as app:
-        found = failures(app.storage, Filter(task=arguments.task, queue=arguments.queue), patience=_PATIENCE)
+        wanted = Filter(task=arguments.task, queue=arguments.queue)
+        page = latest_failed(app.storage, wanted, patience=_PATIENCE)
+        now = to_datetime(app.storage.now())
+        groups = grouped(page.jobs, now)
         if arguments.json:
-            put_json(_as_json(found))
+            put_json(
+                {
+                    "errors": [_as_json(group) for group in groups],
+                    "jobs": len(page.jobs),
+                    "is_all": page.more is None,
+                }
+            )
         else:
-            _tell(app, arguments, found)
+            otherwise = "" if groups else filtering.none_found(app, arguments)
+            rows = [_row(group, now) for group in groups]
+            put_table(_COLUMNS, rows, otherwise=otherwise.replace("no jobs", "no failed jobs", 1))
+            if page.more is not None:
+                note(f"these are the latest {len(page.jobs):,} failed jobs; there are more")
     return exit_code.OK
-
-
-def _tell(app: Application, arguments: Any, found: Failures) -> None:
-    now = to_datetime(app.storage.now())
-    otherwise = (
-        "" if found.groups else filtering.none_found(app, arguments).replace("no jobs", "no failed jobs", 1)
-    )
-    put_table(_COLUMNS, [_row(group, now) for group in found.groups], otherwise=otherwise)
-    if not found.is_all:
-        note(f"these are the latest {found.number:,} failed jobs; there are more")
 
 
 def _row(group: Group, now: datetime) -> tuple[object, ...]:
@@ -67,19 +69,15 @@ def _row(group: Group, now: datetime) -> tuple[object, ...]:
     return kind.mark, f"{len(group.jobs):,}", ago(group.last_at, now), group.task, error, kind.place
 
 
-def _as_json(found: Failures) -> dict[str, Any]:
-    groups = [
-        {
-            "kind": group.kind.mark,
-            "task": group.task,
-            "type": group.kind.type,
-            "message": group.kind.message,
-            "place": group.kind.place,
-            "jobs": len(group.jobs),
-            "latest": group.latest.job_id,
-            "first_at": iso(group.first_at),
-            "last_at": iso(group.last_at),
-        }
-        for group in found.groups
-    ]
-    return {"errors": groups, "jobs": found.number, "is_all": found.is_all}
+def _as_json(group: Group) -> dict[str, Any]:
+    return {
+        "kind": group.kind.mark,
+        "task": group.task,
+        "type": group.kind.type,
+        "message": group.kind.message,
+        "place": group.kind.place,
+        "jobs": len(group.jobs),
+        "latest": group.latest.job_id,
+        "first_at": iso(group.first_at),
+        "last_at": iso(group.last_at),
+    }

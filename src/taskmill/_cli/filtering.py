@@ -10,10 +10,11 @@ from typing import Any
 from taskmill._app import steering
 from taskmill._app.application import Application
 from taskmill._app.check import nearest
-from taskmill._app.failures import MOST, failures
+from taskmill._app.failures import MOST, latest_failed
 from taskmill._app.search import Search
 from taskmill._cli.parser import Parser, moment, number, some_of
 from taskmill._core.filter import EVERY, Filter
+from taskmill._core.fingerprint import fingerprint
 from taskmill._core.instant import instant_of
 from taskmill._core.job import State
 from taskmill._core.record import Job
@@ -86,8 +87,8 @@ def jobs_of(app: Application, wanted: Filter, kind: str | None, *, limit: int) -
     """The jobs that are wanted, newest first; those of a *kind* of error are looked for in the latest failed ones."""
     if kind is None:
         return Search(app.storage.inspection, wanted).all(limit=limit)
-    found = failures(app.storage, wanted, patience=_PATIENCE)
-    return islice((job for group in found.groups if group.kind.mark == kind for job in group.jobs), limit)
+    failed = latest_failed(app.storage, wanted, patience=_PATIENCE).jobs
+    return islice((job for job in failed if fingerprint(job.task, job.reason, job.error).mark == kind), limit)
 
 
 def described(wanted: Filter, kind: str | None) -> str:

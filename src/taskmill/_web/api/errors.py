@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from taskmill._app.failures import Group, failures
-from taskmill._app.search import PATIENCE
-from taskmill._core.filter import Filter
+from taskmill._app.failures import Group, grouped
+from taskmill._core.instant import to_datetime
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant
+from taskmill._web.pages.errors import failed_jobs
 from taskmill._web.visit import Visit
 
 
 def every(visit: Visit, query: shapes.ErrorsQuery) -> shapes.Errors:
     """The kinds of errors among the latest failed jobs."""
-    found = failures(visit.reader.storage, Filter(task=query.get("task")), patience=PATIENCE)
+    page = failed_jobs(visit, query.get("task"))
+    groups = grouped(page.jobs, to_datetime(visit.reader.storage.now()))
     return {
-        "kinds": [_told(group) for group in found.groups],
-        "looked_at": found.number,
-        "is_all": found.is_all,
+        "kinds": [_told(group) for group in groups],
+        "looked_at": len(page.jobs),
+        "is_all": page.more is None,
     }
 
 

@@ -1,32 +1,38 @@
-"""Failed jobs by what went wrong."""
+"""Failed jobs by what went wrong: errors that differ in their figures only are one."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
-from taskmill._app.failures import failures
-from taskmill._app.search import PATIENCE
-from taskmill._core.filter import Filter
+from taskmill._app.failures import grouped
+from taskmill._core.fingerprint import fingerprint
 from taskmill._core.instant import to_datetime
+from taskmill._storage.base import Page
 from taskmill._web.visit import Visit
 
 
 def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
+    now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    storage = visit.reader.storage
-    found = failures(storage, Filter(task=task), patience=PATIENCE)
+    page = failed_jobs(visit, task)
     return visit.page(
         "errors.html",
-        now=to_datetime(storage.now()),
-        groups=found.groups,
+        now=now,
+        groups=grouped(page.jobs, now),
         task=task,
-        number=found.number,
-        is_all=found.is_all,
+        number=len(page.jobs),
+        is_all=page.more is None,
     )
 
 
+def failed_jobs(visit: Visit, task: str | None = None) -> Page:
+    """The latest ones (of one task), as they were when they were last read."""
+    jobs, more = visit.reader.failures.get()
+    return Page([job for job in jobs if task in {None, job.task}], more)
+
+
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
-    """The jobs of one kind of error."""
-    found = failures(visit.reader.storage, patience=PATIENCE)
-    return [job.job_id for group in found.groups if group.kind.mark == mark for job in group.jobs]
+    """The jobs of one kind of error, of those that the page shows."""
+    failed = failed_jobs(visit).jobs
+    return [job.job_id for job in failed if fingerprint(job.task, job.reason, job.error).mark == mark]
