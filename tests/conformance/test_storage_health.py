@@ -104,6 +104,8 @@ class TestCensus:
         assert list(storage.health.census().schedules) == [
             KnownSchedule("tick", "add", "every 60s", storage.now())
         ]
+        storage.schedules.pause("tick")
+        assert [schedule.paused_at for schedule in storage.health.census().schedules] == [storage.now()]
 
     def test_what_has_ended_and_what_should_be_gone(
         self, storage: Storage, worker: Worker, clock: FakeClock

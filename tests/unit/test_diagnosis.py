@@ -186,6 +186,12 @@ class TestSchedules:
     def test_what_is_not_due_yet_or_cannot_be_told(self, spec: str) -> None:
         assert names(schedules=[self.schedule(spec)]) == []
 
+    def test_a_paused_one_is_said_to_be_and_not_missed(self) -> None:
+        [finding] = found(schedules=[self.schedule()._replace(paused_at=NOW - 2 * HOUR)])
+
+        assert (finding.name, finding.severity) == ("paused-schedules", "note")
+        assert finding.found == "1 schedule paused: 'tick' for 2 h"
+
     def test_a_slot_of_this_moment_is_on_its_way(self) -> None:
         assert names(schedules=[self.schedule()._replace(last_slot=NOW - 61 * SECOND)]) == []
 

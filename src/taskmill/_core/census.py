@@ -55,12 +55,13 @@ class HeldLock(NamedTuple):
 
 
 class KnownSchedule(NamedTuple):
-    """A schedule as the store knows it."""
+    """A schedule as the store knows it; `paused_at` is None where it fires."""
 
     name: str
     task: str
     spec: str
     last_slot: int
+    paused_at: int | None = None
 
 
 class OpenCrate(NamedTuple):

@@ -167,7 +167,16 @@ def _held(count: int) -> str:
 
 
 def _schedules(census: Census) -> Iterator[Finding]:
-    late = {schedule: slot for schedule in census.schedules for slot in _late_slots(schedule, census.now)}
+    paused = [schedule for schedule in census.schedules if schedule.paused_at is not None]
+    if paused:
+        names = [f"{each.name!r} for {_lasting(census.now - (each.paused_at or 0))}" for each in paused]
+        yield note(
+            "paused-schedules",
+            f"{counted(len(paused), 'schedule')} paused: {listed(names)}",
+            "taskmill schedules resume NAME lets the next slot fire; those in the pause are not made up for",
+        )
+    running = [schedule for schedule in census.schedules if schedule.paused_at is None]
+    late = {schedule: slot for schedule in running for slot in _late_slots(schedule, census.now)}
     working = census.working
     known = {task for serves in working for task in serves.tasks}
     left_over = [schedule for schedule in late if working and schedule.task not in known]

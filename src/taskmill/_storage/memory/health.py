@@ -38,7 +38,9 @@ class MemoryHealth(Health):
                 sessions=[self._presence(changes, session) for session in sorted(tables.sessions)],
                 waiting=_waiting(tables.by_state[State.QUEUED].values(), now),
                 locks=[_held_lock(tables, name) for name in sorted(tables.locks)],
-                schedules=[KnownSchedule(*state[:4]) for state in sorted(tables.schedules.values())],
+                schedules=[
+                    KnownSchedule(*state[:4], state.paused_at) for state in sorted(tables.schedules.values())
+                ],
                 ended=sum(row.state.is_final for row in rows),
                 outlived=len(outlived),
                 outlived_at=min(outlived, default=None),

@@ -20,7 +20,7 @@ select l.name, l.session, j.job_id, l.since, (select count(*) from taskmill.job 
 from taskmill.lock l left join taskmill.job j on j.id = l.job order by l.name;
 
 -- name: schedules
-select name, task, spec, last_slot from taskmill.schedule order by name;
+select name, task, spec, last_slot, paused_at from taskmill.schedule order by name;
 
 -- name: totals
 select c.now, coalesce(max(greatest(enqueued_at, ended_at, claimed_at)), 0),

@@ -15,6 +15,7 @@ from taskmill._storage.redis import surroundings
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.inspection import RedisInspection
 from taskmill._storage.redis.rows import Record
+from taskmill._storage.redis.schedules import schedule_of
 from taskmill._storage.redis.sessions import RedisSessions, Session
 from taskmill._storage.rows import serves_of
 from taskmill.errors import BackupFailed
@@ -73,7 +74,7 @@ class RedisHealth(Health):
     def _presences(self) -> list[Presence]:
         now, *told = self._caller.look("sessions", peeks=True)
         found = []
-        for session, text, until, held, locks in zip(*[iter(told)] * 5, strict=True):
+        for session, text, until, held, locks, _ in zip(*[iter(told)] * 6, strict=True):
             known = Session(*json.loads(text))
             is_leased = until is not None and float(until) >= int(now)
             found.append(
@@ -101,7 +102,8 @@ class RedisHealth(Health):
     def _schedules(self) -> list[KnownSchedule]:
         link = self._caller.link
         rows = [json.loads(text) for text in link.ask("HVALS", link.key("schedules"), peeks=True)]
-        return sorted(KnownSchedule(name, task, spec, int(slot)) for name, task, spec, slot, *_ in rows)
+        states = sorted(map(schedule_of, rows))
+        return [KnownSchedule(*state[:4], state.paused_at) for state in states]
 
     def _crate(self) -> OpenCrate | None:
         link = self._caller.link

@@ -177,7 +177,7 @@ def _ending(transition: Transition) -> dict[str, object]:
 
 def _claimed(told: Sequence[Any]) -> Claimed:
     """From what turn.lua tells of a job, and its call."""
-    ref, attempt, max_attempts, fence, crashes, plain, executor, given, call = told
+    ref, attempt, max_attempts, fence, crashes, due_at, plain, executor, given, call = told
     job_id, args, headers, _, _, task, queue, _, _, _ = call
     return Claimed(
         ref,
@@ -193,4 +193,5 @@ def _claimed(told: Sequence[Any]) -> Claimed:
         given,
         headers,
         crashes,
+        due_at,
     )

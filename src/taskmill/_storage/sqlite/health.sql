@@ -19,7 +19,7 @@ select l.name, l.session, j.job_id, l.since, (select count(*) from taskmill_job 
 from taskmill_lock l left join taskmill_job j on j.id = l.job order by l.name;
 
 -- name: schedules
-select name, task, spec, last_slot from taskmill_schedule order by name;
+select name, task, spec, last_slot, paused_at from taskmill_schedule order by name;
 
 -- name: totals
 select max(max(enqueued_at), coalesce(max(ended_at), 0), coalesce(max(claimed_at), 0)),

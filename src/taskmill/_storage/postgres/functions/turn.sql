@@ -65,7 +65,7 @@ begin
                 j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
                 case when j.step > 0 then (
                     select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
-                ) end, j.headers, j.crashes
+                ) end, j.headers, j.crashes, j.run_at
             ) order by l.priority desc, j.run_at, j.id
         )
         from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane

@@ -279,9 +279,10 @@ local function told(rows_claimed)
       given = result and cjson.encode(result) or 'null'
     end
     texts[n + 1] = string.format(
-      '%s[%d,%d,%d,%d,%d,%s,"%s",%s,',
+      '%s[%d,%d,%d,%d,%d,%d,%s,"%s",%s,',
       i == 1 and '' or ',',
-      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], tostring(is_plain), executor, given
+      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], row[RUN_AT], tostring(is_plain), executor,
+      given
     )
     texts[n + 2], texts[n + 3] = calls[i], ']'
     n = n + 3
