@@ -32,6 +32,7 @@ from taskmill._worker.messages import (
 from taskmill._worker.supervisor import (
     LAST_MOMENT,
     LONGEST_LEAVE,
+    LOOK,
     Child,
     Role,
     Supervisor,
@@ -581,6 +582,31 @@ class TestReplacement:
         home.supervisor.ask_to_stop()
 
         assert old.said[-1] == Stop(10)
+
+
+class TestAskedInTheStore:
+    def test_it_stops_as_on_a_signal(self, house: Callable[..., House]) -> None:
+        home = house(grace=10)
+        process = home.start()
+        home.storage.sessions.ask_to_stop(home.guardian.session or 0)
+
+        home.step(LOOK)
+        home.step(LOOK)
+        home.leave(process)
+
+        assert [said for said in process.said if isinstance(said, Stop)] == [Stop(10)]
+        assert home.supervisor.is_over
+        assert (home.supervisor.status, len(home.started)) == (0, 1)
+
+    def test_after_a_signal_it_is_not_the_second_one(self, house: Callable[..., House]) -> None:
+        home = house(grace=10)
+        process = home.start()
+        home.supervisor.ask_to_stop()
+        home.storage.sessions.ask_to_stop(home.guardian.session or 0)
+
+        home.step(LOOK)
+
+        assert [said for said in process.said if isinstance(said, Stop)] == [Stop(10)]
 
 
 class TestBurst:

@@ -122,6 +122,15 @@ class Guardian:
         self._seen = None if has_suspects else seen
         return has_suspects
 
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody has asked in the store for the end of this worker."""
+        if self._storage is None or self.session is None:
+            return False
+        try:
+            return self._storage.sessions.is_asked_to_stop(self.session)
+        except StoreError:
+            return False
+
     def close(self) -> None:
         """Try once to do what is left, end its session, and let go of the store.
 

@@ -40,6 +40,7 @@ from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
 from taskmill._worker.ticks.rescue import Rescue
 from taskmill._worker.ticks.schedule import Schedule
+from taskmill._worker.ticks.stop import Stop
 from taskmill._worker.ticks.tally import Tallies
 from taskmill.errors import StoreError, StoreRefused, StoreUnusable
 
@@ -143,8 +144,16 @@ class Machine:
         self.heartbeat = Heartbeat(self._storage.sessions, self.tenure, app.lease, ring)
         jobs = self._storage.jobs
         self._tallies = Tallies(self._storage.statistics, self._storage.now)
+        self._stop = Stop(self._storage.sessions, self.tenure)
         self._ticks = Service(
-            [Rescue(jobs, self._reporter.tell, app.lease), Schedule(app), Prune(jobs), self._tallies]
+            [
+                Rescue(jobs, self._reporter.tell, app.lease),
+                Schedule(app),
+                Prune(jobs),
+                self._tallies,
+                # Whoever has a supervisor is told by that.
+                *([self._stop] if self._place.parent is None else []),
+            ]
         )
         self._watch = Service([Cancel(self._storage, self.tenure, self.load, self._cancel), self._journal])
 
@@ -184,6 +193,11 @@ class Machine:
     def stoppable_load(self) -> int:
         """How many coroutines and processes are under way: what can be ended."""
         return _load_of(self._loop) + _load_of(self._processes)
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody has asked for it in the store."""
+        return self._stop.is_asked
 
     @property
     def is_spent(self) -> bool:

@@ -375,6 +375,9 @@ class Supervisor:
     def _look(self, now: float) -> None:
         self._look_at = now + LOOK
         self._do_duties()
+        if not self._is_ending and self._guardian.is_asked_to_stop():
+            logger.info("asked to stop by somebody who looks after the store")
+            self.ask_to_stop()
         for child in self._children:
             memory = child.process.memory() if self._options.max_memory and not child.is_worn else 0
             if memory > self._options.max_memory and child.stage == "ready":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from taskmill._core.instant import MINUTE
 from taskmill._core.lifecycle import Settlement
-from taskmill._core.tally import Tally, bucket_of
+from taskmill._core.tally import WAITED, Tally, bucket_of
 from taskmill._storage.base import StatisticStore
 
 REST = 5.0
@@ -30,6 +30,13 @@ class Tallies:
             [
                 (minute, claimed[2], transition[1], 0 if started_at is None else bucket_of(now - started_at))
                 for claimed, transition, started_at in settlements
+            ]
+        )
+        self._counts.update(
+            [
+                (minute, claimed[2], WAITED, bucket_of(started_at - claimed[13]))
+                for claimed, _, started_at in settlements
+                if started_at is not None
             ]
         )
 
