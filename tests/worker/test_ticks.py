@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from taskmill import Mill, every
+from taskmill import Mill, Outgoing, every
 from taskmill._app import steering
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event, Notice
@@ -196,6 +197,23 @@ class TestSchedule:
                 machine.tick()
 
         assert (slots.fired(), slots.skipped()) == (3, 0)
+
+    def test_what_goes_around_enqueues_goes_around_its_jobs(self, mill: Mill, clock: FakeClock) -> None:
+        Slots(mill, 60)
+
+        @mill.wrap_enqueue
+        def tenant(jobs: Sequence[Outgoing]) -> Iterator[None]:
+            for job in jobs:
+                job.headers["tenant"] = "north"
+            yield
+
+        schedule = Schedule(mill.app)
+        schedule.tick()
+        clock.travel(60)
+        schedule.tick()
+
+        [job] = mill.app.storage.inspection.find(Filter(task="tick"))
+        assert job.headers == {"tenant": "north"}
 
     def test_a_job_is_due_at_its_slot_however_late_that_is_seen(self, mill: Mill, clock: FakeClock) -> None:
         Slots(mill, 60)
@@ -434,11 +452,11 @@ class TestTallies:
         claims = {claimed.job_id: claimed for claimed in holder.claim(3)}
         started_at = clock.wall()
         clock.travel(8)
-        tallies = Tallies(storage.statistics, storage.now)
+        tallies, now = Tallies(storage.statistics), clock.wall()
         never_started = [Settlement(claims["c"], released(), None)]
 
-        tallies.note([Settlement(claims[job_id], succeeded(), started_at) for job_id in "ab"])
-        tallies.note(never_started)
+        tallies.note([Settlement(claims[job_id], succeeded(), started_at) for job_id in "ab"], now)
+        tallies.note(never_started, now)
         tallies.tick()
         tallies.tick()
 

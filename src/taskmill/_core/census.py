@@ -98,3 +98,11 @@ class Census:
     def working(self) -> Sequence[Serves]:
         """What the workers that live take."""
         return [each.serves for each in self.sessions if each.life == "alive" and each.serves]
+
+    def waits(self) -> dict[str, int]:
+        """For how long the first due job of each queue has been waiting, where there is one."""
+        oldest: dict[str, int] = {}
+        for waiting in self.waiting:
+            if waiting.oldest is not None:
+                oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
+        return {queue: max(0, self.now - at) for queue, at in oldest.items()}

@@ -200,13 +200,18 @@ def _schedules(census: Census) -> Iterator[Finding]:
 
 def _late_slots(schedule: KnownSchedule, now: int) -> Iterator[int]:
     """The first slot that should have fired by now, if there is one."""
+    lag = lag_of(schedule, now)
+    if lag is not None and lag > _LATE_SLOT:
+        yield now - lag
+
+
+def lag_of(schedule: KnownSchedule, now: int) -> int | None:
+    """For how long its next slot is overdue; None where only a worker can tell, as of an application's own making."""
     try:
         slot = of_spec(schedule.spec).next_after(schedule.last_slot)
     except ValueError:
-        # Of an application's own making: only a worker can tell.
-        return
-    if slot is not None and slot + _LATE_SLOT < now:
-        yield slot
+        return None
+    return 0 if slot is None else max(0, now - slot)
 
 
 def _overdue(schedules: Sequence[KnownSchedule], late: dict[KnownSchedule, int], now: int) -> str:

@@ -59,10 +59,10 @@ class Guardian:
             self._open_first_session()
         return self.session
 
-    def renew(self, pids: Collection[int]) -> None:
-        """Push out the leases: its own, and those of the children that live."""
+    def renew(self, pids: Collection[int]) -> bool:
+        """Push out the leases: its own, and those of the children that live; False if the store did not take it."""
         if self._storage is None:
-            return
+            return True
         try:
             if not self._own or not self._storage.sessions.renew(self._own[-1]):
                 self._open_session()
@@ -72,6 +72,8 @@ class Guardian:
                     self._storage.sessions.renew(session)
         except StoreError as error:
             logger.warning("%s; the leases of the worker's processes are renewed again soon", error)
+            return False
+        return True
 
     def release(self, pid: int, settlements: Sequence[Settlement]) -> None:
         """A child is gone and not to blame: what it left is recorded, what it held goes back."""
@@ -204,8 +206,8 @@ class Guardian:
             return []
         stale = {settlement.claimed.job_id for settlement in turn.stale}
         recorded = [settlement for settlement in settlements if settlement.claimed.job_id not in stale]
-        for claimed, transition, _ in recorded:
-            log_ending(claimed, transition)
+        for settlement in recorded:
+            log_ending(settlement, storage.now())
         told = [
             Notice(transition.event, claimed.job_id, transition.reason) for claimed, transition, _ in recorded
         ]

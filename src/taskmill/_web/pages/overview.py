@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from taskmill._core.census import Census
 from taskmill._core.filter import Filter
-from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
 from taskmill._storage.base import QueueCount
 from taskmill._web.charts import MINUTES, curves
@@ -51,7 +51,7 @@ def show(visit: Visit) -> Response:
         due=sum(queue.due for queue in survey.queues),
         workers=survey.census.working,
         curves=shown,
-        drained_in=_drained_in(sum(queue.due for queue in survey.queues), shown.rate),
+        drained_in=drained_in(sum(queue.due for queue in survey.queues), shown.rate),
         running=rows_of(
             visit, visit.reader.inspection.find(Filter(states=[State.RUNNING]), limit=_SHOWN_RUNNING)
         ),
@@ -65,7 +65,7 @@ def show(visit: Visit) -> Response:
     )
 
 
-def _drained_in(due: int, rate: float) -> timedelta | None:
+def drained_in(due: int, rate: float) -> timedelta | None:
     """How long what is due takes at this rate, if it is any."""
     return timedelta(minutes=due / rate) if due and rate else None
 
@@ -96,8 +96,4 @@ def queues_of(visit: Visit) -> list[Queue]:
 
 def oldest_by_queue(census: Census) -> dict[str, timedelta]:
     """For how long the first due job of each queue has been waiting."""
-    oldest: dict[str, int] = {}
-    for waiting in census.waiting:
-        if waiting.oldest is not None:
-            oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
-    return {queue: timedelta(seconds=(census.now - at) / SECOND) for queue, at in oldest.items()}
+    return {queue: timedelta(microseconds=micros) for queue, micros in census.waits().items()}

@@ -64,13 +64,14 @@ class Schedule:
     def _fire(self, periodic: Periodic, found: Due) -> bool:
         """Account for the slots that were found; False if another worker has done so for some, or it is paused."""
         job = None if found.fire is None else periodic.new_job(found.fire)
-        is_ours = self._app.storage.schedules.fire(
-            periodic.name,
-            after=self._last_slots[periodic.name],
-            slot=found.last_slot,
-            fire=job,
-            skipped=found.skipped,
-        )
+        with self._app.departing([] if job is None else [job]):
+            is_ours = self._app.storage.schedules.fire(
+                periodic.name,
+                after=self._last_slots[periodic.name],
+                slot=found.last_slot,
+                fire=job,
+                skipped=found.skipped,
+            )
         if not is_ours:
             self._look_again()
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from taskmill._core.instant import MINUTE
 from taskmill._core.lifecycle import Settlement
@@ -16,14 +16,12 @@ REST = 5.0
 class Tallies:
     """A worker that is killed takes what it has counted since the last time with it."""
 
-    def __init__(self, store: StatisticStore, clock: Callable[[], int]) -> None:
+    def __init__(self, store: StatisticStore) -> None:
         self._store = store
-        self._clock = clock
         self._counts: Counter[tuple[int, str, str, int]] = Counter()
 
-    def note(self, settlements: Sequence[Settlement]) -> None:
-        """Count what has been recorded."""
-        now = self._clock()
+    def note(self, settlements: Sequence[Settlement], now: int) -> None:
+        """Count what has been recorded; *now* by the store's clock."""
         minute = now // MINUTE
         # By their places, not their names: this is done for every job.
         self._counts.update(
