@@ -16,13 +16,14 @@ _TRACEBACKS = logging.Formatter()
 class Notes:
     """Those of one claim. Any thread may say something, which costs next to nothing; one takes what is new.
 
-    *now* is asked when progress is taken.
+    *now* is asked when progress is taken; `scrub` takes secrets out of texts.
     """
 
-    __slots__ = ("_draft", "_mutex", "_now", "_progress", "claimed")
+    __slots__ = ("_draft", "_mutex", "_now", "_progress", "claimed", "scrub")
 
     def __init__(self, claimed: Claimed, now: Callable[[], int]) -> None:
         self.claimed = claimed
+        self.scrub: Callable[[str], str] = str
         self._now = now
         self._progress: tuple[float, float | None, str] | None = None
         self._draft = Draft()
@@ -41,7 +42,7 @@ class Notes:
             message = f"{record.msg!r} with {record.args!r}: {error}"
         if record.exc_info:
             message += "\n" + _TRACEBACKS.formatException(record.exc_info)
-        line = line_text(round(record.created * SECOND), record.levelname, record.name, message)
+        line = line_text(round(record.created * SECOND), record.levelname, record.name, self.scrub(message))
         with self._mutex:
             self._draft.add(line)
 
@@ -58,5 +59,6 @@ class Notes:
         progress, self._progress = self._progress, None
         with self._mutex:
             if progress is not None:
-                self._draft.put(PROGRESS, progress_text(*progress, self._now()))
+                done, total, text = progress
+                self._draft.put(PROGRESS, progress_text(done, total, self.scrub(text), self._now()))
             return self._draft.take()
