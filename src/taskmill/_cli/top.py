@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from os import terminal_size
+from shutil import get_terminal_size
 from typing import Any
 
 from taskmill._app.reading import Reader
@@ -67,13 +69,12 @@ def _print(reader: Reader, pause: float) -> None:
 def _draw(reader: Reader, pause: float) -> None:
     with live.screen() as screen:
         while True:
-            size = live.Size()
-            screen.draw(_frame(reader, size))
+            screen.draw(_frame(reader, get_terminal_size()))
             if live.wants_to_quit(pause):
                 return
 
 
-def _frame(reader: Reader, size: live.Size) -> list[Line]:
+def _frame(reader: Reader, size: terminal_size) -> list[Line]:
     """What fits on the screen; a store in trouble is told there, and asked again."""
     try:
         lines = [*_lines(reader, size.columns)]
@@ -82,7 +83,8 @@ def _frame(reader: Reader, size: live.Size) -> list[Line]:
             [Span(f"{datetime.now().astimezone():%H:%M:%S}  "), word("error"), Span(clean(f": {trouble}"))]
         ]
     foot: Line = [Span("q: quit", "dim")]
-    return [*lines[: size.rows - 1], foot]
+    # The cursor has a line of its own.
+    return [*lines[: max(0, size.lines - 2)], foot]
 
 
 def _lines(reader: Reader, width: int) -> Iterator[Line]:
