@@ -11,6 +11,8 @@ from taskmill._core.wording import clean
 _GAP = "  "
 _CUT = "..."
 _NARROWEST = 8
+# What may be cut has at least so much, as long as there is something to be left out for it.
+_COMFORTABLE = 16
 
 # The words that tell at a glance how things stand, in rich's names of colours.
 _STYLES = {
@@ -111,7 +113,7 @@ def _columns(char: str) -> int:
 def _fitting(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
     shown = list(range(len(columns)))
     for index in reversed(range(len(columns))):
-        least = [min(widths[each], _NARROWEST) if columns[each].shrinks else widths[each] for each in shown]
+        least = [min(widths[each], _COMFORTABLE) if columns[each].shrinks else widths[each] for each in shown]
         if _total(least) <= limit:
             break
         if columns[index].optional:
