@@ -15,7 +15,7 @@ from taskmill._cli import exit_code, live, status, store
 from taskmill._cli.output import put_json
 from taskmill._cli.overview import lines_of
 from taskmill._cli.parser import Parser, seconds
-from taskmill._cli.text import Column, Line, Span, table, word
+from taskmill._cli.text import Column, Line, Span, beginning, table, word
 from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
@@ -79,9 +79,9 @@ def _frame(reader: Reader, size: terminal_size) -> list[Line]:
     try:
         lines = [*_lines(reader, size.columns)]
     except StoreError as trouble:
-        lines = [
-            [Span(f"{datetime.now().astimezone():%H:%M:%S}  "), word("error"), Span(clean(f": {trouble}"))]
-        ]
+        told = clean(f": {trouble}")
+        at = f"{datetime.now().astimezone():%H:%M:%S}  "
+        lines = [[Span(at), word("error"), Span(beginning(told, size.columns - len(at) - len("error")))]]
     foot: Line = [Span("q: quit", "dim")]
     # The cursor has a line of its own.
     return [*lines[: max(0, size.lines - 2)], foot]
