@@ -14,14 +14,14 @@ from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.callers.base import Entry
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.sessions import PostgresSessions
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.postgres.within import PostgresEntry
 from taskmill._storage.rows import error_text
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "jobs.sql")
+SQL = Statements("jobs.sql")
 
 
 class PostgresJobs(JobStore):

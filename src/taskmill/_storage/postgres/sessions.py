@@ -11,14 +11,14 @@ from taskmill._core.event import Notice
 from taskmill._storage.base import SessionStore, Slots
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.process import boot_id, has_ended, host_name, process_identity
 from taskmill._storage.rows import serves_text
 from taskmill._storage.slot_files import SlotFiles
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "sessions.sql")
+SQL = Statements("sessions.sql")
 
 
 class Session(NamedTuple):
