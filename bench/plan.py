@@ -6,7 +6,7 @@ A new figure is a function in bench/figures/ that returns it under a name, and a
 from __future__ import annotations
 
 from bench.figure import PAUSED_SYNC, Figure, Measurement, Target
-from bench.figures import crowd, drain, enqueue, idle, latency, servers
+from bench.figures import crowd, drain, enqueue, idle, journal, latency, servers
 from bench.subjects import BESIDE
 
 ALL = tuple(BESIDE)
@@ -47,6 +47,19 @@ MEASUREMENTS = (
         measure=drain.coroutines,
         subjects=ALONE,
         figures=(Figure("rate", "drain of no-op coroutines, jobs/s", "higher", (Target(40_000),)),),
+    ),
+    Measurement(
+        measure=journal.journal,
+        subjects=ALONE,
+        figures=(
+            Figure(
+                "quiet",
+                "drain of jobs that log nothing, log lines kept, share of the rate without",
+                "higher",
+                (Target(0.95),),
+            ),
+            Figure("line", "the same, of jobs that log one line each", "higher"),
+        ),
     ),
     Measurement(
         measure=drain.sleepers,

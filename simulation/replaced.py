@@ -21,7 +21,7 @@ from simulation.host import Host
 from simulation.scheduler import Condition, Event, Lock, Scheduler, Thread
 from simulation.store import SimulatedDatabase, SimulatedJobs, SimulatedLiveness
 from simulation.world import World
-from taskmill._app import context, holdings, patience
+from taskmill._app import context, holdings, notes, patience
 from taskmill._storage.sqlite import liveness, sessions
 from taskmill._storage.sqlite import storage as sqlite
 from taskmill._storage.wake import Wake
@@ -31,7 +31,7 @@ from taskmill._worker.ticks import heartbeat, rescue
 
 T = TypeVar("T")
 
-_THREADED: list[ModuleType] = [holdings, child, service, slot, worker, thread]
+_THREADED: list[ModuleType] = [holdings, notes, child, service, slot, worker, thread]
 _TIMED: list[ModuleType] = [context, patience, heartbeat, rescue, machine, service, slot, worker, thread]
 _RANDOM: list[ModuleType] = [machine, service]
 _QUEUED: list[ModuleType] = [bell, thread]
@@ -107,6 +107,7 @@ def _threading(scheduler: Scheduler) -> SimpleNamespace:
     return SimpleNamespace(
         Thread=new_thread,
         Lock=partial(Lock, scheduler),
+        RLock=partial(Lock, scheduler),
         Event=partial(Event, scheduler),
         Condition=partial(Condition, scheduler),
         get_ident=threading.get_ident,

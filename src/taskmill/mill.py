@@ -100,6 +100,11 @@ class Mill:
     def __repr__(self) -> str:
         return f"<Mill {shown(self.url)} with {len(self._app.tasks)} tasks>"
 
+    def _repr_html_(self) -> str:
+        from taskmill._app import notebook  # noqa: PLC0415  (only notebooks ask)
+
+        return notebook.of_mill(self._app)
+
     # --- defining
 
     @property
@@ -285,6 +290,7 @@ class Mill:
         queues: Collection[str] | None = None,
         grace: float = 25.0,
         burst: bool = False,
+        job_logs: str = "info",
     ) -> Worker:
         """A worker in this process, for scripts, tests and notebooks.
 
@@ -296,6 +302,8 @@ class Mill:
         - *grace* (25 s): on leaving, how long running jobs may go on before they are given back, no attempt
           burnt.
         - *burst*: run all that is due, then stop.
+        - *job_logs* ("info"): from which level on what a job logs is kept with it, to be read with `Result.logs`;
+          what the levels of the program's own loggers leave out is not among it. "off": nothing is kept.
 
         >>> with mill.worker(threads=4):
         ...     print(add.enqueue(2, 3).get(timeout=5))
@@ -312,6 +320,7 @@ class Mill:
             queues=queues,
             grace=grace,
             burst=burst,
+            job_logs=job_logs,
         )
         return Worker(self._app, options)
 

@@ -17,6 +17,7 @@ from tests.cli.process import Meeting, Programs
 from tests.cli.shell import Shell
 
 APP = """
+    import logging
     import os
     import time
     from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,12 @@ APP = """
     @mill.task
     def block():
         meet()
+
+    @mill.task
+    def logs():
+        logging.getLogger("app").info("begun")
+        meet()
+        logging.getLogger("app").info("ended")
 
     @mill.task
     def block_in_a_pool():

@@ -337,6 +337,7 @@ def ship(order: Order):
 """
 
 KEYS = {
+    "progress",
     "id",
     "task",
     "args",

@@ -27,7 +27,7 @@ class TestStart:
 
         assert f" worker on sqlite:///{folder / 'jobs.db'}: " in line
         assert (
-            "6 tasks; 1 schedule; queues: mail, default; 3 threads; 1,000 coroutines; 2 process slots; process "
+            "7 tasks; 1 schedule; queues: mail, default; 3 threads; 1,000 coroutines; 2 process slots; process "
             in line
         )
         status, out, err = program.end()
@@ -67,7 +67,7 @@ class TestStart:
 
         program = programs.start("worker", "factory:create()", "--import", "more", "--burst")
 
-        assert "7 tasks" in program.start_line()
+        assert "8 tasks" in program.start_line()
 
     def test_a_store_and_an_application_that_nobody_can_use_are_warned_of(
         self, programs: Programs, folder: Path

@@ -67,7 +67,7 @@ def all_of(storage: Storage) -> list[Job]:
 
 def moved(job: Job) -> Job:
     """As it is in another store."""
-    return replace(job, session=None, waits_for=None)
+    return replace(job, session=None, waits_for=None, progress=None)
 
 
 def crates(storage: Storage, target: str = "t", limit: int = 4) -> Iterator[Crate]:

@@ -29,6 +29,10 @@ DAMAGE = {
     "success-without-result": ("update taskmill_job set result = null where job_id = 'first'", "first"),
     "payload-without-job": ("update taskmill_payload set job = 99", "args of row 99"),
     "attempt-without-job": ("update taskmill_attempt set job = 99", "attempt 1 of row 99"),
+    "sheet-without-job": (
+        "insert into taskmill_sheet (job, fence, number, attempt, text) values (99, 1, 3, 1, '')",
+        "sheet 3 of row 99",
+    ),
     "attempt-that-was-never-claimed": ("update taskmill_attempt set number = 9", "queued"),
     "number-to-be-given-twice": (
         "update sqlite_sequence set seq = 0 where name = 'taskmill_lock'",

@@ -23,6 +23,7 @@ from taskmill._core import lifecycle
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
+from taskmill._core.journal import PROGRESS, progress_text
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.outcome import (
     CancelAsked,
@@ -38,7 +39,7 @@ from taskmill._core.outcome import (
 )
 from taskmill._core.record import Job
 from taskmill._core.retry import RetryPolicy
-from taskmill._storage.base import LockState, Slots, Storage, Turn
+from taskmill._storage.base import LockState, Slots, Storage, Turn, Writing
 from taskmill._storage.memory.storage import MemoryStorage
 from taskmill._storage.open import open_storage
 from taskmill._storage.sqlite.storage import SqliteStorage
@@ -361,6 +362,20 @@ class StorageMachine(RuleBasedStateMachine):
         if is_impostor:
             session = _pick([other for other in self.sessions if other != session] or [99], index)
         self._turn(Request(session, [(key, outcome)], next(self.numbers), {}, None))
+
+    @precondition(lambda self: self.claims)
+    @rule(index=INDEX, number=st.integers(PROGRESS, 2), is_torn=st.booleans(), is_impostor=st.booleans())
+    def say(self, index: int, number: int, *, is_torn: bool, is_impostor: bool) -> None:
+        """A job says something, or somebody who lost it does, or who never held it."""
+        key = _pick(list(self.claims), index)
+        session = self.sessions[-1] if is_impostor else self.claims[key]
+        said = [(number, progress_text(index, 2, f"claim {key.fence}", SECOND))]
+        self.both(
+            lambda side: side.storage.journals.write(
+                session, [Writing(side.claims[key], said, [1] if is_torn else [])]
+            )
+        )
+        self.both(lambda side: list(side.storage.journals.read(key.job_id)))
 
     def _is_running(self, key: ClaimKey) -> bool:
         return key.job_id in self.jobs and self.jobs[key.job_id].state is State.RUNNING

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from taskmill import Mill
 from taskmill._core.instant import HOUR
 from taskmill._core.job import ErrorInfo, Reason, State
+from taskmill._core.journal import PROGRESS, line_text, progress_text
 from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._storage.base import Writing
 from tests.conformance.builders import Worker, a_job, a_pipeline
 
 TEXTS = (
@@ -38,6 +40,7 @@ def fill(mill: Mill) -> None:
     for number, text in enumerate(TEXTS):
         storage.jobs.add([*_jobs(text, number)])
         for claimed in worker.claim(3):
+            storage.journals.write(worker.session, [Writing(claimed, _said(text), [])])
             worker.settle(claimed, _endings(text)[claimed.attempt - 1 if claimed.max_attempts > 1 else 2])
         for claimed in worker.claim(1):
             worker.turn(
@@ -49,6 +52,10 @@ def fill(mill: Mill) -> None:
         storage.limits.acquire(text, worker.session)
         storage.sessions.open(kind=text[:200], lease=HOUR)
     storage.jobs.pause(TEXTS[0])
+
+
+def _said(text: str) -> list[tuple[int, str]]:
+    return [(PROGRESS, progress_text(1, 2, text, 1)), (1, line_text(1, text, text, text))]
 
 
 def _jobs(text: str, number: int) -> Iterator:

@@ -63,6 +63,7 @@ TAGS = frozenset(
             "circle",
             "path",
             "rect",
+            "progress",
         ),
     }
 )

@@ -162,7 +162,7 @@ class FaultyStorage:
         self._storage = storage
         self._faults = faults
         self.jobs = _FaultyRole(storage.jobs, faults)
-        for role in ("sessions", "schedules", "limits", "statistics", "inspection"):
+        for role in ("sessions", "schedules", "limits", "statistics", "journals", "inspection"):
             setattr(self, role, _FaultyRole(getattr(storage, role), faults, f"{role}."))
         self.wake = storage.wake
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill._app.context import Tenure
 from taskmill._core.job import Claimed
 from taskmill._core.limit import OBSTINATE, Limits, Stop
 from taskmill._worker.executors.process import ProcessSlot
@@ -71,7 +72,7 @@ def test_what_was_planned_for_a_job_is_not_done_to_the_next_one(slot: SlotOnPape
 
 
 def test_a_job_that_is_cancelled_while_its_process_is_being_started_never_begins(tmp_path: Path) -> None:
-    slot, claimed = ProcessSlot(StillTimekeeper()), a_claim("a")
+    slot, claimed = ProcessSlot(StillTimekeeper(), Tenure(1)), a_claim("a")
     slot.job = claimed
     slot.cancel(JobKey("a", 1))
     slot.carry_out(time.monotonic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -14,8 +15,12 @@ from taskmill.errors import NoCurrentJob
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
+    from taskmill._app.notes import Notes
 
 LOCAL = "local"
+
+# Of what a job says that it is at.
+_LONGEST_TEXT = 500
 
 # How long a thread stands still at most to be stopped; whoever wants to stop it looks more often.
 _STANDSTILL = 0.1
@@ -38,13 +43,21 @@ def give_way() -> None:
 class Tenure:
     """The time for which a session holds its jobs; `lost` once they may be somebody else's.
 
-    From `unsure_from` on (by the monotonic clock, in seconds) nobody knows whether it still does.
+    From `unsure_from` on (by the monotonic clock, in seconds) nobody knows whether it still does. `open_notes` begins
+    to take down what a job says, None where nobody would read it; `log_level`: from which level on log lines are meant.
     """
 
-    __slots__ = ("lost", "session", "unsure_from")
+    __slots__ = ("log_level", "lost", "open_notes", "session", "unsure_from")
 
-    def __init__(self, session: int) -> None:
+    def __init__(
+        self,
+        session: int,
+        open_notes: Callable[[Claimed], Notes] | None = None,
+        log_level: int | None = None,
+    ) -> None:
         self.session = session
+        self.open_notes = open_notes
+        self.log_level = log_level
         self.lost = False
         self.unsure_from = math.inf
 
@@ -68,13 +81,15 @@ class Context:
     - `lost`: True once the job is known to have been given to another worker; stop, nothing counts any more.
     """
 
-    __slots__ = ("_app", "_headers", "_tenure", "claimed")
+    __slots__ = ("_app", "_headers", "_notes", "_tenure", "claimed", "is_over")
 
     def __init__(self, app: Application, claimed: Claimed, tenure: Tenure) -> None:
         self._app = app
         self._tenure = tenure
         self._headers: dict[str, str] | None = None
+        self._notes: Notes | None = None
         self.claimed = claimed
+        self.is_over = False
 
     @classmethod
     def local(cls, app: Application, task: str, max_attempts: int) -> Context:
@@ -137,6 +152,39 @@ class Context:
             return False
         return self.lost or self._tenure.is_unwanted(self._app, self.claimed)
 
+    def progress(self, done: float, total: float | None = None, text: str = "") -> None:
+        """Say how far the job is: *done* of *total* (None: unknown), in whatever unit, and what it is at.
+
+        `Result.progress`, `taskmill jobs show` and the dashboard show it within a second; of what is said in between,
+        the latest counts. So it may be said in a loop: it takes about a microsecond, and writes nothing itself.
+        It belongs to this attempt: the next one begins without, and at the end the last one stays.
+
+        Does nothing in a plain call. Of *text*, the first 500 characters are shown.
+
+        Raises:
+            TypeError, ValueError: *done* or *total* is no finite number.
+        """
+        if type(done) is not int:
+            done = _finite("done", done)
+        if total is not None and type(total) is not int:
+            total = _finite("total", total)
+        if (notes := self.notes) is not None:
+            notes.progress(done, total, text[:_LONGEST_TEXT])
+
+    @property
+    def notes(self) -> Notes | None:
+        """Where what this attempt says is taken down; None in a plain call, and when it is over."""
+        if self.is_over:
+            return None
+        if self._notes is None and self._tenure.open_notes is not None:
+            self._notes = self._tenure.open_notes(self.claimed)
+        return self._notes
+
+    @property
+    def log_level(self) -> int | None:
+        """From which level on log lines are kept with the job; None: none are."""
+        return self._tenure.log_level
+
     def __repr__(self) -> str:
         return f"<Context {self.task} {self.id} attempt {self.attempt} of {self.max_attempts}>"
 
@@ -194,6 +242,16 @@ def job_in_progress() -> Context | None:
     """As `current_job`, but None outside of a job and in a plain call."""
     context = _current.get(None)
     return None if context is None or context.is_local else context
+
+
+def _finite(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"progress: {name}={value!r} is no number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"progress: {name}={value!r} is no finite number")
+    return number
 
 
 def _local_claim(task: str, max_attempts: int) -> Claimed:

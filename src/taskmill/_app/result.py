@@ -14,6 +14,7 @@ from taskmill._app.context import is_driving, job_in_progress
 from taskmill._app.patience import pauses
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, Reason, State
+from taskmill._core.journal import LogLine, Progress, lines_of
 from taskmill.errors import (
     JobCancelled,
     JobExpired,
@@ -94,6 +95,35 @@ class Result(Generic[R_co]):
             raise ResultNotKept(self.id)
         return job
 
+    def progress(self) -> Progress | None:
+        """How far the job last said that it is, with `Context.progress`; None if the attempt has said nothing.
+
+        It is that of the attempt that runs, or ended the job: one that waits to be tried again has none. It is told
+        within a second. ResultNotKept if there is no such job.
+        """
+        return self.job().progress
+
+    async def aprogress(self) -> Progress | None:
+        """As `progress`, without blocking the event loop."""
+        return await in_thread(self.progress)
+
+    def logs(self, attempt: int | None = None) -> list[LogLine]:
+        """What the job has logged with `logging`, oldest line first; of one *attempt*, or of all that are kept.
+
+        What was logged is there within a second, and all of it once the job has ended. Of one attempt some 64 kB are
+        kept, the first lines and the newest; where lines were left out, one says how many. Attempts that were handed
+        back (their worker died, or the task snoozed) have the number of the next one; of all, the last ten are kept.
+        ResultNotKept if there is no such job.
+        """
+        sheets = self._app.storage.journals.read(self.id)
+        if not sheets:
+            self._look()
+        return list(lines_of(sheets, attempt))
+
+    async def alogs(self, attempt: int | None = None) -> list[LogLine]:
+        """As `logs`, without blocking the event loop."""
+        return await in_thread(self.logs, attempt)
+
     def cancel(self) -> bool:
         """Cancel the job with the later steps of its pipeline; where it runs, it is stopped within some 0.2 s.
 
@@ -106,6 +136,11 @@ class Result(Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<Result {self._task} {self.id}>" if self._task else f"<Result {self.id}>"
+
+    def _repr_html_(self) -> str:
+        from taskmill._app import notebook  # noqa: PLC0415  (only notebooks ask)
+
+        return notebook.of_result(self._app, self.id, self._task)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Result) and self.id == other.id
@@ -200,6 +235,11 @@ class PipelineResult(Result[R_co]):
         # From the first on, so that none becomes ready to run meanwhile.
         answers = [step.cancel() for step in self.steps]
         return any(answers)
+
+    def _repr_html_(self) -> str:
+        from taskmill._app import notebook  # noqa: PLC0415  (only notebooks ask)
+
+        return notebook.of_pipeline(self._app, [step.id for step in self.steps], self._task)
 
 
 def _seconds(timeout: Duration | None) -> float | None:

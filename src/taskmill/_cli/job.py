@@ -11,6 +11,7 @@ from taskmill._app.application import Application
 from taskmill._cli.text import Column, shortened, table
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, State
+from taskmill._core.journal import Progress
 from taskmill._core.lifecycle import MOST_CRASHES
 from taskmill._core.record import Attempt, Job
 from taskmill._core.wording import ago, clean, clean_lines, counted, span
@@ -61,6 +62,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "pipeline": job.pipeline,
         "step": job.step,
         "cancel_requested": job.cancel_requested,
+        "progress": _progress_as_json(job.progress),
         "session": job.session,
         "fence": job.fence,
     }
@@ -87,6 +89,10 @@ def _attempt_as_json(attempt: Attempt) -> dict[str, Any]:
 
 def _error_as_json(error: ErrorInfo | None) -> dict[str, str] | None:
     return None if error is None else error._asdict()
+
+
+def _progress_as_json(progress: Progress | None) -> dict[str, Any] | None:
+    return None if progress is None else {**progress._asdict(), "said_at": _iso(progress.said_at)}
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -152,6 +158,8 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
     yield "State", _state(job)
     if job.state is State.SUCCEEDED and job.result is not None:
         yield "Result", _value(app, job.result)
+    if job.progress is not None:
+        yield "Progress", f"{_progress(job.progress)}  ({ago(job.progress.said_at, now)})"
     yield "Attempt", ", ".join(_attempts_told(job))
     yield "Queue", f"{job.queue}, priority {job.priority}"
     for name, moment in (
@@ -166,6 +174,15 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
     yield "Key", job.key
     yield "Tags", ", ".join(job.tags) or None
     yield "Headers", ", ".join(f"{name}={value}" for name, value in job.headers.items()) or None
+
+
+def _progress(progress: Progress) -> str:
+    told = f"{progress.done:.12g}"
+    if progress.total is not None:
+        told += f" of {progress.total:.12g}"
+    if progress.share is not None:
+        told += f", {progress.share:.0%}"
+    return f"{told}: {progress.text}" if progress.text else told
 
 
 def _attempts_told(job: Job) -> Iterator[str]:

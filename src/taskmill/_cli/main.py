@@ -28,6 +28,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "worker": Command("taskmill._cli.worker", "run the jobs of an application"),
     "jobs": Command("taskmill._cli.jobs", "list, show, retry and cancel jobs"),
+    "logs": Command("taskmill._cli.job_logs", "print what a job has logged, and follow it"),
     "queues": Command("taskmill._cli.queues", "how many jobs each queue holds"),
     "dashboard": Command("taskmill._cli.dashboard", "serve pages that show the jobs, and act on them"),
     "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),

@@ -16,7 +16,7 @@ from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
-from taskmill._worker.options import WorkerOptions
+from taskmill._worker.options import JOB_LOGS, WorkerOptions
 from taskmill._worker.parent import Parent
 from taskmill._worker.supervisor import SupervisorOptions
 from taskmill.errors import ConfigurationError
@@ -113,6 +113,7 @@ def options_of(arguments: Any) -> WorkerOptions:
         queues=arguments.queues,
         grace=arguments.grace,
         burst=arguments.burst,
+        job_logs=arguments.job_logs or _DEFAULTS.job_logs,
     )
 
 
@@ -188,6 +189,14 @@ def _configure_log(parser: Parser) -> None:
         read=one_of("log level", logs.LEVELS),
         metavar="LEVEL",
         told=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
+    )
+    parser.setting(
+        "--job-logs",
+        variable="TASKMILL_WORKER_JOB_LOGS",
+        read=one_of("level of job logs", JOB_LOGS),
+        metavar="LEVEL",
+        told="from which level on what jobs log is kept with them, unless the application leaves it out: "
+        f"{', '.join(JOB_LOGS)} (default: {_DEFAULTS.job_logs})",
     )
     parser.setting(
         "-v",

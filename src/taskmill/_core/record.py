@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from taskmill._core.job import ErrorInfo, State
+from taskmill._core.journal import Progress, Sheet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,8 @@ class Job:
     `crashes`: how often it took down a process in which it ran alone. `is_suspect`: it was running when a process
     with others crashed, so it runs in a process of its own. `is_handed_on`: a worker had it that does not know its
     task, so it waits for one that does. `delay`: of a step of a pipeline, how long it waits once the
-    one before has succeeded, in microseconds.
+    one before has succeeded, in microseconds. `progress`: how far the attempt that runs, or ran last, said that it is.
+    `sheets`: its journal, and only where the job is on its way from store to store.
     """
 
     job_id: str
@@ -69,3 +71,5 @@ class Job:
     result: str | None
     error: ErrorInfo | None
     attempts: tuple[Attempt, ...] = field(default=())
+    progress: Progress | None = None
+    sheets: tuple[Sheet, ...] = field(default=())

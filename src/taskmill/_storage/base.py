@@ -21,6 +21,7 @@ from taskmill._core.census import Census, Serves
 from taskmill._core.event import Notice
 from taskmill._core.finding import Finding
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
+from taskmill._core.journal import Sheet
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.record import Job
 from taskmill._core.tally import Tally
@@ -121,6 +122,14 @@ class Crate(NamedTuple):
     crate_id: str
     target: str
     load: Load
+
+
+class Writing(NamedTuple):
+    """What the holder of a claim adds to its journal: sheets that are new or have grown, and those that go."""
+
+    claimed: Claimed
+    sheets: Sequence[tuple[int, str]]
+    torn: Sequence[int]
 
 
 class Violation(NamedTuple):
@@ -401,6 +410,22 @@ class StatisticStore(ABC):
         """What was counted (of one task) from the minute *since* on, each kind once; by minute, task, event, bucket."""
 
 
+class JournalStore(ABC):
+    """What jobs say of themselves while they run: how far they are, and their log lines."""
+
+    @abstractmethod
+    def write(self, session: int, writings: Sequence[Writing]) -> None:
+        """Keep what is said under claims, if the job is `running` under *session* and the claim's fence.
+
+        A sheet takes the place of the one that had its number under that claim. Of each job that is written to, the
+        sheets of claims whose fence is lower by `KEPT_CLAIMS` or more are forgotten. With their job, all go.
+        """
+
+    @abstractmethod
+    def read(self, job_id: str) -> Sequence[Sheet]:
+        """The sheets of a job by fence and number; none of a job that is not stored."""
+
+
 class Transfer(ABC):
     """Jobs and schedules on their way from store to store, each in one of them only.
 
@@ -414,7 +439,7 @@ class Transfer(ABC):
 
     @abstractmethod
     def read(self, *, after: str | None, limit: int) -> Page:
-        """A page of the jobs with their attempts, in the order of adding; a pipeline is on one page, as of one moment.
+        """A page of the jobs, with attempts and sheets, in the order of adding; a pipeline is on one, as of one moment.
 
         *after* is `Page.more` of the page before. A page holds up to *limit* jobs and pipelines.
         """
@@ -548,6 +573,7 @@ class Storage(ABC):
     schedules: ScheduleStore
     limits: LimitStore
     statistics: StatisticStore
+    journals: JournalStore
     transfer: Transfer
     inspection: Inspection
     wake: Wake

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from taskmill._core.instant import from_datetime, to_datetime
 from taskmill._core.job import EXECUTORS, HIGHEST_PRIORITY, LOWEST_PRIORITY, ErrorInfo, State
+from taskmill._core.journal import Sheet
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Load, ScheduleState
 
@@ -21,10 +22,14 @@ _LARGEST = (1 << 63) - 1
 
 JSON = dict[str, Any]
 
+# True in one store only, or said by the sheets.
+_NOT_TAKEN_ALONG = ("session", "waits_for", "progress")
+
 
 def job_record(job: Job) -> JSON:
     record = {field.name: _plain(getattr(job, field.name)) for field in fields(job)}
-    del record["session"], record["waits_for"]
+    for name in _NOT_TAKEN_ALONG:
+        del record[name]
     return record
 
 
@@ -32,7 +37,7 @@ def job_of(record: object) -> Job:
     """ValueError, which says what is wrong, if *record* is not that of a job that can be stored."""
     if not isinstance(record, dict):
         raise ValueError("it is no object")  # noqa: TRY004  (about a value that was read)
-    job: Job = _made(Job, {**record, "session": None, "waits_for": None})
+    job: Job = _made(Job, {**record, **dict.fromkeys(_NOT_TAKEN_ALONG)})
     for is_right, rule in _rules(job):
         if not is_right:
             raise ValueError(rule)
@@ -91,7 +96,7 @@ def _plain(value: Any) -> Any:
     match value:
         case datetime():
             return from_datetime(value)
-        case ErrorInfo():
+        case ErrorInfo() | Sheet():
             return value._asdict()
         case Attempt():
             return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
@@ -148,6 +153,10 @@ def _attempts(value: Any) -> tuple[Attempt, ...]:
     return tuple(_made(Attempt, _exactly(dict)(each)) for each in _exactly(list)(value))
 
 
+def _sheets(value: Any) -> tuple[Sheet, ...]:
+    return tuple(_made(Sheet, _exactly(dict)(each)) for each in _exactly(list)(value))
+
+
 def _error(value: Any) -> ErrorInfo:
     error: ErrorInfo = _made(ErrorInfo, _exactly(dict)(value))
     return error
@@ -166,6 +175,7 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     ErrorInfo: _error,
     tuple[str, ...]: _texts,
     tuple[Attempt, ...]: _attempts,
+    tuple[Sheet, ...]: _sheets,
     dict[str, str]: _headers,
 }
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from taskmill._core.census import Serves
 from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, State
+from taskmill._core.journal import Progress, progress_of
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Page, QueueCount
 
@@ -69,7 +70,13 @@ def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:
         result=row["result"],
         error=error_of(row["error"]),
         attempts=attempts,
+        progress=shown_progress(State(row["state"]), row["progress"]),
     )
+
+
+def shown_progress(state: State, text: str | None) -> Progress | None:
+    """What is shown of the progress that was said under the job's last claim: a job that waits has none."""
+    return None if state in {State.BLOCKED, State.QUEUED} else progress_of(text)
 
 
 def page_of(rows: Sequence[Row], *, limit: int, last: int | None) -> Page:

@@ -79,6 +79,8 @@ class Attempts:
             except BaseException as error:  # noqa: BLE001  (SystemExit must not end the worker)
                 slot.let_go()
                 return _after_error(call, error, slot.stop_of(claimed))
+            finally:
+                call.context.is_over = True
             return self._after_return(call.task, value)
         except BaseException as error:  # noqa: BLE001  (a slot would be lost, and the job would never end)
             slot.let_go()
@@ -99,6 +101,8 @@ class Attempts:
                     value = await (coroutine if limits is None else hold.limited(coroutine, limits))
             except BaseException as error:  # noqa: BLE001  (as in run)
                 return _after_error(call, error, hold.done)
+            finally:
+                call.context.is_over = True
             return self._after_return(call.task, value)
         except BaseException as error:  # noqa: BLE001  (as in run)
             return _unforeseen(claimed, error)

@@ -28,6 +28,7 @@ from taskmill._worker import stacks
 from taskmill._worker.attempt import Attempts
 from taskmill._worker.executors.base import Finished, JobExecutor
 from taskmill._worker.executors.thread import ThreadExecutor
+from taskmill._worker.journal import Journal
 from taskmill._worker.options import WorkerOptions
 from taskmill._worker.pace import Pace
 from taskmill._worker.place import Place
@@ -104,8 +105,10 @@ class Machine:
             "process": options.process_slots,
         }
         self._served = [executor for executor, room in rooms.items() if room]
-        self.tenure = Tenure(self._open_session())
-        self._slots = self._storage.sessions.slots(self.tenure.session, sum(rooms.values()))
+        session = self._open_session()
+        self._journal = Journal(self._storage.journals, session, self._storage.now)
+        self.tenure = Tenure(session, self._journal.open, options.log_level)
+        self._slots = self._storage.sessions.slots(session, sum(rooms.values()))
         if self._place.serves == "suspects":
             self._slots = LastingSlots(self._slots)
         self._attempts = Attempts(app, self.tenure)
@@ -143,7 +146,7 @@ class Machine:
         self._ticks = Service(
             [Rescue(jobs, self._reporter.tell, app.lease), Schedule(app), Prune(jobs), self._tallies]
         )
-        self._cancels = Service([Cancel(self._storage, self.tenure, self.load, self._cancel)])
+        self._watch = Service([Cancel(self._storage, self.tenure, self.load, self._cancel), self._journal])
 
     # --- what the driver asks
 
@@ -151,7 +154,7 @@ class Machine:
         """Do what can be done now; return how many seconds to rest unless rung."""
         rest = self._ticks.run_due() if self._is_claiming else POLL
         if self.load():
-            rest = min(rest, self._cancels.run_due())
+            rest = min(rest, self._watch.run_due())
             self._make_sure()
         if len(self._stuck) > self._told_stuck:
             self._tell_stuck()
@@ -233,9 +236,10 @@ class Machine:
         begin what it runs.
         """
         self._threads.withdraw()
-        # No more than a count: the store will be asked for what matters next.
+        # No more than a count, and a log: the store will be asked for what matters next.
         with suppress(StoreError):
             self._tallies.tick()
+            self._journal.tick()
         notices: Sequence[Notice] = ()
         try:
             if self._place.replace is None or not self.is_running:
@@ -295,6 +299,8 @@ class Machine:
 
     def _turn(self) -> None:
         pending = self._pending = self._pending or self._take_finished()
+        # Who sees that a job has ended finds all that it has said.
+        self._journal.conclude(settlement.claimed for settlement in pending.settlements)
         settlements, turn = self._exchange(pending)
         self._pending, self._failures, self._seen = None, 0, turn.version
         is_passed_over = self._note_next(turn)

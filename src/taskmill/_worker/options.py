@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from taskmill._app import check
 from taskmill.errors import ConfigurationError
+
+# The levels of `logging` by their names.
+JOB_LOGS = ("debug", "info", "warning", "error", "off")
 
 
 def processors() -> int:
@@ -25,6 +30,8 @@ class WorkerOptions:
     - `queues` (all): a set; among them the jobs are ordered by priority, not by queue.
     - `grace` (25 s): how long a stopping worker lets running jobs finish before it gives them back.
     - `burst` (False): run all that is due, then stop.
+    - `job_logs` ("info"): from which level on what a job logs is kept with it, as far as the program's own levels let
+      it through; "off": not at all.
     """
 
     threads: int = 4
@@ -33,6 +40,7 @@ class WorkerOptions:
     queues: Collection[str] | None = None
     grace: float = 25.0
     burst: bool = False
+    job_logs: str = "info"
 
     def __post_init__(self) -> None:
         room = (self.threads, self.coroutines, self.process_slots)
@@ -43,5 +51,12 @@ class WorkerOptions:
             )
         if self.grace < 0:
             raise ConfigurationError(f"grace={self.grace}: give seconds from 0 up")
+        with check.refused_as(ConfigurationError):
+            check.known("level of job_logs", self.job_logs, JOB_LOGS)
         if isinstance(self.queues, str) or (self.queues is not None and not self.queues):
             raise ConfigurationError(f"queues={self.queues!r}: give a list of names, or None for all queues")
+
+    @property
+    def log_level(self) -> int | None:
+        """That of `job_logs` as a number; None where they are off."""
+        return None if self.job_logs == "off" else logging.getLevelNamesMapping()[self.job_logs.upper()]

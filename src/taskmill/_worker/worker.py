@@ -15,7 +15,7 @@ from typing import Self
 from taskmill._app.application import Application
 from taskmill._app.bridge import in_thread
 from taskmill._core.wording import counted
-from taskmill._worker import stacks
+from taskmill._worker import capture, stacks
 from taskmill._worker.bell import Bell
 from taskmill._worker.logbook import name_of
 from taskmill._worker.machine import Machine
@@ -92,6 +92,8 @@ class Worker:
         self._app.storage.version()
         for hook in self._app.start_hooks:
             hook()
+        if self._options.log_level is not None:
+            capture.install()
         machine = self._new_machine()
         self._thread = threading.Thread(
             target=self._drive, args=(machine,), name="taskmill-worker", daemon=True

@@ -8,7 +8,9 @@ from typing import cast
 
 from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, Executor, NewJob, State
+from taskmill._core.journal import Sheet, current_progress
 from taskmill._core.record import Attempt, Job
+from taskmill._storage.rows import shown_progress
 
 WAITING = (State.BLOCKED, State.QUEUED)
 
@@ -41,6 +43,7 @@ class Row:
     error: ErrorInfo | None = None
     reason: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    journal: dict[tuple[int, int], Sheet] = field(default_factory=dict)
 
     @property
     def job_id(self) -> str:
@@ -59,6 +62,11 @@ class Row:
     def is_claimable(self, now: int) -> bool:
         is_free = self.state is State.QUEUED and self.waits_for is None
         return is_free and self.run_at <= now and not self.is_expired(now)
+
+    @property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """By fence and number."""
+        return tuple(sorted(self.journal.values()))
 
     @property
     def outlived_at(self) -> int | None:
@@ -118,10 +126,11 @@ def row_of(job: Job, ref: int) -> Row:
         error=job.error,
         reason=job.reason,
         attempts=list(job.attempts),
+        journal={(sheet.fence, sheet.number): sheet for sheet in job.sheets},
     )
 
 
-def job_of(row: Row, attempts: tuple[Attempt, ...] = ()) -> Job:
+def job_of(row: Row, attempts: tuple[Attempt, ...] = (), sheets: tuple[Sheet, ...] = ()) -> Job:
     call = row.call
     return Job(
         job_id=call.job_id,
@@ -159,4 +168,6 @@ def job_of(row: Row, attempts: tuple[Attempt, ...] = ()) -> Job:
         result=row.result,
         error=row.error,
         attempts=attempts,
+        progress=shown_progress(row.state, current_progress(row.sheets, row.fence)),
+        sheets=sheets,
     )

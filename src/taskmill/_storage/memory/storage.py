@@ -8,6 +8,7 @@ from taskmill._storage.memory.changes import Memory
 from taskmill._storage.memory.health import MemoryHealth
 from taskmill._storage.memory.inspection import MemoryInspection
 from taskmill._storage.memory.jobs import MemoryJobs
+from taskmill._storage.memory.journals import MemoryJournals
 from taskmill._storage.memory.limits import MemoryLimits
 from taskmill._storage.memory.schedules import MemorySchedules
 from taskmill._storage.memory.sessions import MemorySessions
@@ -29,6 +30,7 @@ class MemoryStorage(Storage):
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
         self.statistics = MemoryStatistics(self._memory)
+        self.journals = MemoryJournals(self._memory)
         self.transfer = MemoryTransfer(self._memory)
         self.inspection = MemoryInspection(self._memory)
 

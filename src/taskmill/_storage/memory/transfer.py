@@ -7,6 +7,7 @@ from itertools import islice
 
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import State
+from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, Transfer
 from taskmill._storage.memory.changes import Memory
 from taskmill._storage.memory.row import Row, job_of
@@ -23,7 +24,7 @@ class MemoryTransfer(Transfer):
     def read(self, *, after: str | None, limit: int) -> Page:
         with self._memory.read() as tables:
             groups = [group for group in _groups(tables) if group[0].ref > int(after or 0)][:limit]
-            jobs = [job_of(row, tuple(row.attempts)) for group in groups for row in group]
+            jobs = [_whole(row) for group in groups for row in group]
             return Page(jobs, str(groups[-1][0].ref) if len(groups) == limit else None)
 
     def pack(self, target: str, *, limit: int) -> Crate | None:
@@ -34,8 +35,9 @@ class MemoryTransfer(Transfer):
                     group for group in _groups(tables) if all(row.state is not State.RUNNING for row in group)
                 )
                 rows = [row for group in islice(resting, limit) for row in group]
-                jobs = [job_of(row, tuple(row.attempts)) for row in rows]
-                load = Load(jobs, [tables.schedules.pop(name) for name in sorted(tables.schedules)])
+                load = Load(
+                    list(map(_whole, rows)), [tables.schedules.pop(name) for name in sorted(tables.schedules)]
+                )
                 if not any(load):
                     return None
                 changes.take_out(rows)
@@ -60,6 +62,10 @@ class MemoryTransfer(Transfer):
             if outgoing is not None and outgoing.crate_id == crate_id:
                 changes.tables.outgoing = None
                 changes.tables.version += 1
+
+
+def _whole(row: Row) -> Job:
+    return job_of(row, tuple(row.attempts), row.sheets)
 
 
 def _groups(tables: Tables) -> Iterator[list[Row]]:

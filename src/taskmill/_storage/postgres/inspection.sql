@@ -2,11 +2,15 @@
 select task, state, reason, result, error from taskmill.job where job_id = %s;
 
 -- name: job
-select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.job_id = %(job_id)s;
 
 -- name: find
-select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.job j join taskmill.lane l on l.id = j.lane
 where (%(states)s::text[] is null or j.state = any(%(states)s))
 and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
 order by j.id desc limit %(limit)s;
@@ -19,7 +23,9 @@ select count(*), min(id) from (
 
 -- name: search
 -- In the collation "C", only A to Z have a case.
-select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.id < %(after)s and j.id >= %(last)s
 and (%(states)s::text[] is null or j.state = any(%(states)s))
 and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
@@ -33,7 +39,9 @@ and (%(json)s::text is null or exists (
 order by j.id desc limit %(limit)s;
 
 -- name: steps
-select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.pipeline = %(pipeline)s
 and (%(states)s::text[] is null or j.state = any(%(states)s))
 and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
@@ -59,7 +67,9 @@ with latest (id) as (
         ) e cross join unnest(e.jobs) r (id) order by e.ended_at desc limit %(limit)s
     )
 )
-select j.*, l.queue, l.executor, l.priority from latest join taskmill.job j using (id)
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from latest join taskmill.job j using (id)
 join taskmill.lane l on l.id = j.lane;
 
 -- name: queues

@@ -9,6 +9,7 @@ from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.inspection import PostgresInspection
 from taskmill._storage.postgres.jobs import PostgresJobs
+from taskmill._storage.postgres.journals import PostgresJournals
 from taskmill._storage.postgres.limits import PostgresLimits
 from taskmill._storage.postgres.schedules import PostgresSchedules
 from taskmill._storage.postgres.sessions import PostgresSessions
@@ -31,6 +32,7 @@ class PostgresStorage(Storage):
         self.schedules = PostgresSchedules(self._database, self._doorbell, self._version)
         self.limits = PostgresLimits(self._database, self._doorbell, self._version, self.sessions)
         self.statistics = PostgresStatistics(self._database, self._version)
+        self.journals = PostgresJournals(self._database, self._version)
         self.transfer = PostgresTransfer(self._database, self._doorbell, self._version)
         self.inspection = PostgresInspection(self._database)
 

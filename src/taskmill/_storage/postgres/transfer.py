@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from psycopg.rows import dict_row
 
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import State
+from taskmill._core.journal import Sheet
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, ScheduleState, Transfer
 from taskmill._storage.postgres.connection import Connection
@@ -78,6 +80,8 @@ class PostgresTransfer(Transfer):
             for job in load.jobs:
                 for attempt in job.attempts if job.job_id in refs else ():
                     _do(connection, SQL.insert_attempt, {"job": refs[job.job_id], **attempt_row(attempt)})
+                for sheet in job.sheets if job.job_id in refs else ():
+                    _do(connection, SQL.insert_sheet, (refs[job.job_id], *sheet))
             _do(connection, SQL.settle_in, (list(refs.values()),))
             return [job.job_id for job in load.jobs if job.job_id not in refs]
 
@@ -123,7 +127,11 @@ def _jobs(connection: Connection, heads: Sequence[int]) -> dict[int, Job]:
     attempts: dict[int, list[tuple[Any, ...]]] = {}
     for ref, *attempt in _do(connection, SQL.attempts, ([row["id"] for row in rows],)):
         attempts.setdefault(ref, []).append(tuple(attempt))
-    return {row["id"]: job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows}
+    sheets: dict[int, list[Sheet]] = {}
+    for ref, *sheet in _do(connection, SQL.sheets, ([row["id"] for row in rows],)):
+        sheets.setdefault(ref, []).append(Sheet._make(sheet))
+    jobs = {row["id"]: job_of(row, tuple(map(attempt_of, attempts.get(row["id"], ())))) for row in rows}
+    return {ref: replace(job, sheets=tuple(sheets.get(ref, ()))) for ref, job in jobs.items()}
 
 
 def _take_out(connection: Connection, limit: int) -> Load:

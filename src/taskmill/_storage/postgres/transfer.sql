@@ -30,7 +30,9 @@ order by id limit %(limit)s;
 
 -- name: jobs
 -- With the later steps of their pipelines.
-select j.*, l.queue, l.executor, l.priority from taskmill.job j join taskmill.lane l on l.id = j.lane
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.id = any(%(ids)s) or j.pipeline in (select pipeline from taskmill.job where id = any(%(ids)s))
 order by j.id;
 
@@ -44,6 +46,9 @@ select taskmill.line_up(%s);
 -- name: attempts
 select job, number, outcome, started_at, ended_at, error, session from taskmill.attempt
 where job = any(%s) order by id;
+
+-- name: sheets
+select job, fence, attempt, number, text from taskmill.sheet where job = any(%s) order by job, fence, number;
 
 -- name: take_out
 select taskmill.take_out(%s);
@@ -69,6 +74,9 @@ insert into taskmill.job (
 -- name: insert_attempt
 insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)
 values (%(job)s, %(number)s, %(outcome)s, %(started_at)s, %(ended_at)s, %(error)s, %(session)s);
+
+-- name: insert_sheet
+insert into taskmill.sheet (job, fence, attempt, number, text) values (%s, %s, %s, %s, %s);
 
 -- name: settle_in
 select taskmill.settle_in(%s);

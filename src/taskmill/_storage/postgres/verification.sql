@@ -91,5 +91,8 @@ select job_id from taskmill.job where state = 'succeeded' and result is null;
 -- name: attempt-without-job
 select 'attempt ' || number || ' of row ' || job from taskmill.attempt where job not in (select id from taskmill.job);
 
+-- name: sheet-without-job
+select 'sheet ' || number || ' of row ' || job from taskmill.sheet where job not in (select id from taskmill.job);
+
 -- name: attempt-that-was-never-claimed
 select j.job_id from taskmill.attempt a join taskmill.job j on j.id = a.job where a.number > j.fence;

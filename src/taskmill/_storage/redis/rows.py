@@ -12,7 +12,7 @@ from typing import NamedTuple
 from taskmill._core.instant import from_datetime, to_datetime
 from taskmill._core.job import ErrorInfo, State
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.rows import attempt_of, attempt_row
+from taskmill._storage.rows import attempt_of, attempt_row, shown_progress
 
 # Before, and from behind the instants that the store sets, which are six.
 _HEAD, _TAIL = struct.Struct(">8Bh6I2Q"), struct.Struct(">2q")
@@ -20,6 +20,9 @@ _ROW = struct.Struct(">8Bh6I2Q8q")
 _INSTANTS = struct.Struct(">3q")
 _NONE = -(1 << 63)
 STATES = (State.BLOCKED, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+# How many values shared/record.lua tells of a job.
+TOLD = 6
 
 
 class Row(NamedTuple):
@@ -101,6 +104,7 @@ class Record(NamedTuple):
     call: Call
     outcome: str | None
     attempts: tuple[Attempt, ...]
+    progress: str | None
 
     @property
     def state(self) -> State:
@@ -112,9 +116,9 @@ def row_of(packed: bytes) -> Row:
 
 
 def records_of(reply: Sequence[bytes | None]) -> Iterator[Record]:
-    """Five values each, as shared/record.lua has them."""
-    for ref, packed, call, outcome, history in zip(*[iter(reply)] * 5, strict=True):
-        assert ref is not None  # noqa: S101  (for the type checker: only the last two may be missing)
+    """As many values each as shared/record.lua tells."""
+    for ref, packed, call, outcome, history, progress in zip(*[iter(reply)] * TOLD, strict=True):
+        assert ref is not None  # noqa: S101  (for the type checker: only the last three may be missing)
         assert packed is not None  # noqa: S101
         assert call is not None  # noqa: S101
         yield Record(
@@ -123,6 +127,8 @@ def records_of(reply: Sequence[bytes | None]) -> Iterator[Record]:
             Call._make(json.loads(call)),
             None if outcome is None else outcome.decode(),
             () if history is None else tuple(map(attempt_of, _attempts(history))),
+            # Behind the number of the attempt.
+            None if progress is None else progress.decode().partition(" ")[2],
         )
 
 
@@ -225,4 +231,5 @@ def job_of(record: Record, *, with_attempts: bool) -> Job:
         result=result,
         error=error,
         attempts=record.attempts if with_attempts else (),
+        progress=shown_progress(state, record.progress),
     )

@@ -9,6 +9,7 @@ from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.doorbell import RedisBell
 from taskmill._storage.redis.inspection import RedisInspection
 from taskmill._storage.redis.jobs import RedisJobs
+from taskmill._storage.redis.journals import RedisJournals
 from taskmill._storage.redis.limits import RedisLimits
 from taskmill._storage.redis.link import Link
 from taskmill._storage.redis.moment import Moment
@@ -33,6 +34,7 @@ class RedisStorage(Storage):
         self.schedules = RedisSchedules(self._caller)
         self.limits = RedisLimits(self._caller, self.sessions)
         self.statistics = RedisStatistics(self._caller, self.now)
+        self.journals = RedisJournals(self._caller)
         self.transfer = RedisTransfer(self._caller)
         self.inspection: RedisInspection = RedisInspection(self._caller)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby, islice
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, Transfer
 from taskmill._storage.records import load_of, load_text
 from taskmill._storage.redis.call import Caller
-from taskmill._storage.redis.rows import Call, attempts_text, job_of, packed_of, records_of
+from taskmill._storage.redis.journals import journal_text, sheets_of
+from taskmill._storage.redis.rows import TOLD, Call, attempts_text, job_of, packed_of, records_of
 from taskmill._storage.redis.schedules import schedule_of, schedule_text
 from taskmill.errors import StoreRefused
 
@@ -45,8 +47,11 @@ class RedisTransfer(Transfer):
 
     def _page(self, after: str | None, limit: int) -> tuple[list[_Read], str | None]:
         more, *reply = self._caller.look("oldest", after or "-inf", limit)
-        jobs = (job_of(record, with_attempts=True) for record in records_of(reply))
-        return list(map(_Read, reply[::5], reply[1::5], jobs)), more.decode() or None
+        jobs = [job_of(record, with_attempts=True) for record in records_of(reply)]
+        # What has been taken out, or runs, by now is not taken out as it was read.
+        sheets = sheets_of(self._caller, [job.job_id for job in jobs])
+        whole = [replace(job, sheets=its_sheets) for job, its_sheets in zip(jobs, sheets, strict=True)]
+        return list(map(_Read, reply[::TOLD], reply[1::TOLD], whole)), more.decode() or None
 
     # --- out
 
@@ -141,6 +146,7 @@ def _arguments(job: Job) -> Iterator[Any]:
     yield "" if job.pipeline is None else f":{job.pipeline}"
     yield _outcome(job)
     yield attempts_text(job.attempts)
+    yield journal_text(job.sheets)
 
 
 def _outcome(job: Job) -> str:

@@ -87,4 +87,5 @@ def delete(connection: Connection, refs: Iterable[int]) -> None:
     ids = {"ids": json.dumps(list(refs))}
     connection.execute(SQL.delete_payloads, ids)
     connection.execute(SQL.delete_attempts, ids)
+    connection.execute(SQL.delete_sheets, ids)
     connection.execute(SQL.delete, ids)

@@ -8,6 +8,7 @@ from taskmill_job j where job_id = :job_id;
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job where job_id = :job_id));
 
@@ -15,6 +16,7 @@ from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job wher
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where (:states is null or state in (select value from json_each(:states)))
@@ -31,6 +33,7 @@ select count(*), min(id) from (
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where id < :after and id >= :last
@@ -47,6 +50,7 @@ order by id desc limit :limit;
 -- name: running
 -- As search, of running jobs only: they are few. (With + they are found by their index, and not by their numbers.)
 select j.*,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
     (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
 from taskmill_job j
@@ -64,6 +68,7 @@ order by +j.id desc limit :limit;
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where pipeline = :pipeline

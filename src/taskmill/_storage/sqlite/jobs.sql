@@ -334,5 +334,8 @@ delete from taskmill_payload where job in (select value from json_each(:ids));
 -- name: delete_attempts
 delete from taskmill_attempt where job in (select value from json_each(:ids));
 
+-- name: delete_sheets
+delete from taskmill_sheet where job in (select value from json_each(:ids));
+
 -- name: delete
 delete from taskmill_job where id in (select value from json_each(:ids));

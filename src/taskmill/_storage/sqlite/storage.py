@@ -11,6 +11,7 @@ from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.doorbell import Doorbell
 from taskmill._storage.sqlite.inspection import SqliteInspection
 from taskmill._storage.sqlite.jobs import SqliteJobs
+from taskmill._storage.sqlite.journals import SqliteJournals
 from taskmill._storage.sqlite.limits import SqliteLimits
 from taskmill._storage.sqlite.opening import Durability
 from taskmill._storage.sqlite.schedules import SqliteSchedules
@@ -46,6 +47,7 @@ class SqliteStorage(Storage):
         self.schedules = SqliteSchedules(self._database, self._clock, self.wake)
         self.limits = SqliteLimits(self._database, self._clock, self.wake, self.sessions)
         self.statistics = SqliteStatistics(self._database, self._clock)
+        self.journals = SqliteJournals(self._database)
         self.transfer = SqliteTransfer(self._database, self.wake)
         self.inspection = SqliteInspection(self._database, self._clock)
 

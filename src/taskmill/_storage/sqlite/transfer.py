@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import State
+from taskmill._core.journal import Sheet
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, ScheduleState, Transfer
 from taskmill._storage.records import load_of, load_text
@@ -90,11 +92,16 @@ def _jobs(connection: Connection, heads: Iterable[int]) -> dict[int, Job]:
     cursor = connection.cursor()
     cursor.row_factory = sqlite3.Row
     rows = cursor.execute(SQL.jobs, {"ids": json.dumps(list(heads))}).fetchall()
-    return {row["id"]: job_of(row, tuple(map(attempt_of, _attempts(connection, row["id"])))) for row in rows}
+    jobs = {row["id"]: job_of(row, tuple(map(attempt_of, _attempts(connection, row["id"])))) for row in rows}
+    return {ref: replace(job, sheets=_sheets(connection, ref)) for ref, job in jobs.items()}
 
 
 def _attempts(connection: Connection, ref: int) -> list[tuple[Any, ...]]:
     return connection.execute(SQL.attempts, {"job": ref}).fetchall()
+
+
+def _sheets(connection: Connection, ref: int) -> tuple[Sheet, ...]:
+    return tuple(map(Sheet._make, connection.execute(SQL.sheets, {"job": ref}).fetchall()))
 
 
 def _take_out(connection: Connection, limit: int) -> Load:
@@ -122,4 +129,6 @@ def _insert(connection: Connection, job: Job) -> bool:
         connection.execute(SQL.insert_payload, {"job": ref, "kind": kind, "data": data})
     for attempt in job.attempts:
         connection.execute(SQL.insert_attempt, {"job": ref, **attempt_row(attempt)})
+    for sheet in job.sheets:
+        connection.execute(SQL.insert_sheet, (ref, *sheet))
     return True

@@ -30,6 +30,7 @@ order by id limit :limit;
 select
     coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
     coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
+    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
     j.*
 from taskmill_job j
 where id in (
@@ -42,6 +43,9 @@ order by id;
 
 -- name: attempts
 select number, outcome, started_at, ended_at, error, session from taskmill_attempt where job = :job order by id;
+
+-- name: sheets
+select fence, attempt, number, text from taskmill_sheet where job = :job order by fence, number;
 
 -- name: first_waiter
 update taskmill_job set waits_for = null
@@ -75,6 +79,9 @@ insert into taskmill_payload (job, kind, data) values (:job, :kind, :data);
 -- name: insert_attempt
 insert into taskmill_attempt (job, number, outcome, started_at, ended_at, error, session)
 values (:job, :number, :outcome, :started_at, :ended_at, :error, :session);
+
+-- name: insert_sheet
+insert into taskmill_sheet (job, fence, attempt, number, text) values (?, ?, ?, ?, ?);
 
 -- name: adopt
 insert into taskmill_schedule (name, task, spec, last_slot, fired, skipped, last_job)

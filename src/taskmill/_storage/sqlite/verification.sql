@@ -68,6 +68,9 @@ select kind || ' of row ' || job from taskmill_payload where job not in (select 
 -- name: attempt-without-job
 select 'attempt ' || number || ' of row ' || job from taskmill_attempt where job not in (select id from taskmill_job);
 
+-- name: sheet-without-job
+select 'sheet ' || number || ' of row ' || job from taskmill_sheet where job not in (select id from taskmill_job);
+
 -- name: attempt-that-was-never-claimed
 select j.job_id from taskmill_attempt a join taskmill_job j on j.id = a.job where a.number > j.fence;
 

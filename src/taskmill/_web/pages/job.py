@@ -13,6 +13,7 @@ from taskmill._app import steering
 from taskmill._app.events import history
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import State
+from taskmill._core.journal import lines_of
 from taskmill._core.record import Job
 from taskmill._core.waiting import causes
 from taskmill._web import audit
@@ -57,6 +58,7 @@ def show(visit: Visit) -> Response:
         moments=_moments(visit, job),
         arguments=call(job.args, parameters_of(visit, job.task)),
         result=None if job.result is None else tree(job.result),
+        lines=list(lines_of(visit.reader.storage.journals.read(job_id))),
         headers=shown_headers(job.headers),
         steps=steps,
         ran_for=_ran_for(job, now),

@@ -36,6 +36,7 @@ from taskmill._worker.runner.messages import (
     Ended,
     Halt,
     Message,
+    Noted,
     Run,
     Setup,
 )
@@ -58,7 +59,7 @@ _UNSHARED = ErrorInfo(
 class Runner:
     """A process that runs jobs, and the line to it; it belongs to the thread that talks to it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, log_level: int | None) -> None:
         self._line, theirs = socket.socketpair()
         with theirs, signals_held():
             # Not from the current folder, where a file may have the name of a module: it is told the path.
@@ -75,7 +76,8 @@ class Runner:
         self._owes_dump = False
         # One thread hands out the job, another one stops it.
         self._saying = threading.Lock()
-        self.say(Setup(os.getpid(), os.pathsep.join(sys.path), url))
+        root_level = logging.getLogger().level
+        self.say(Setup(os.getpid(), os.pathsep.join(sys.path), url, log_level, root_level))
 
     def say(self, message: Message) -> None:
         """Send, if there is still somebody."""
@@ -155,9 +157,10 @@ class Runner:
 class ProcessSlot(HeldSlot):
     """Room for one job in a process; such a job is told to stop, then killed."""
 
-    def __init__(self, timekeeper: Timekeeper, number: int = 0) -> None:
+    def __init__(self, timekeeper: Timekeeper, tenure: Tenure, number: int = 0) -> None:
         super().__init__(timekeeper)
         self.number = number
+        self._tenure = tenure
         self.inbox: SimpleQueue[Claimed | None] = SimpleQueue()
         self.thread: threading.Thread | None = None
         self._runner: Runner | None = None
@@ -173,7 +176,7 @@ class ProcessSlot(HeldSlot):
             if answer is not None or self.stop_of(order.claimed) is not None:
                 return answer
             self.bury()
-        runner = Runner(url)
+        runner = Runner(url, self._tenure.log_level)
         with self._mutex:
             self._runner = runner
             is_stopped = self.stop_of(order.claimed) is not None
@@ -183,8 +186,13 @@ class ProcessSlot(HeldSlot):
         return runner.hear()
 
     def hear(self) -> Message | None:
-        """What it says next; None if it died."""
-        return None if self._runner is None else self._runner.hear()
+        """What it says next of how the job goes on; None if it died. What the job itself has said is noted."""
+        if self._runner is None:
+            return None
+        while isinstance(message := self._runner.hear(), Noted):
+            if self.job is not None and self._tenure.open_notes is not None:
+                self._tenure.open_notes(self.job).relay(message.said)
+        return message
 
     def running(self) -> tuple[Claimed, int | None] | None:
         """The job that is in it and the number of its process, None while that is being started."""
@@ -271,7 +279,7 @@ class ProcessExecutor:
         self._mutex = threading.Lock()
         self._waiting: deque[Claimed] = deque()
         self._noted = slots
-        self._held = [ProcessSlot(timekeeper, first_slot + number) for number in range(processes)]
+        self._held = [ProcessSlot(timekeeper, tenure, first_slot + number) for number in range(processes)]
         # The one that was used last is at the end: its process is warm.
         self._free = list(self._held)
         self._load = 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -24,10 +25,11 @@ from taskmill._app.context import Tenure, awaited_threads
 from taskmill._core.job import Claimed
 from taskmill._core.limit import Limits, Stop
 from taskmill._core.outcome import Outcome, Raised
-from taskmill._worker import stacks
+from taskmill._worker import capture, stacks
 from taskmill._worker.attempt import Attempts, info_of
 from taskmill._worker.bond import die_with, leave_signals_to_the_parent, take_signals
 from taskmill._worker.interrupt import KINDS, is_safe_at
+from taskmill._worker.runner.journal import RunnerJournal
 from taskmill._worker.runner.messages import (
     LANGUAGE,
     Begun,
@@ -37,6 +39,7 @@ from taskmill._worker.runner.messages import (
     Ended,
     Halt,
     Message,
+    Noted,
     Run,
     Setup,
 )
@@ -123,8 +126,8 @@ class RunnerSlot(Slot):
 class RunnerTenure(Tenure):
     """The worker holds the job and says what becomes of it; where it lost the job, this process is killed."""
 
-    def __init__(self, session: int, slot: RunnerSlot) -> None:
-        super().__init__(session)
+    def __init__(self, session: int, slot: RunnerSlot, journal: RunnerJournal, log_level: int | None) -> None:
+        super().__init__(session, journal.open, log_level)
         self._slot = slot
 
     def is_unwanted(self, _app: Application, claimed: Claimed) -> bool:
@@ -134,9 +137,11 @@ class RunnerTenure(Tenure):
 class Runner:
     """Runs what it is told to, until the line is cut."""
 
-    def __init__(self, line: socket.socket, url: str) -> None:
+    def __init__(self, line: socket.socket, url: str, log_level: int | None) -> None:
         self._line = line
         self._url = url
+        self._log_level = log_level
+        self._journal = RunnerJournal(lambda said: self._say(Noted(said)))
         self._slot = RunnerSlot(lambda: self._say(Called()))
         self._orders: SimpleQueue[Run | None] = SimpleQueue()
         self._ready: set[Application] = set()
@@ -154,6 +159,7 @@ class Runner:
             outcome = self._run(order)
             self._slot.end()
             self._order = None
+            self._journal.conclude()
             self._say(Ended(outcome))
         for app in self._ready:
             for hook in app.stop_hooks:
@@ -195,7 +201,8 @@ class Runner:
         except BaseException as error:  # noqa: BLE001  (whatever the application does where it is imported)
             return Raised(info_of(error, f"{order.module}, imported by a process of its own: "))
         self._say(Begun())
-        attempts = Attempts(app, RunnerTenure(order.session, self._slot), tells_start=False)
+        tenure = RunnerTenure(order.session, self._slot, self._journal, self._log_level)
+        attempts = Attempts(app, tenure, tells_start=False)
         return attempts.run(order.claimed, self._slot)
 
     def _app_of(self, order: Run) -> Application:
@@ -242,7 +249,11 @@ def main(descriptor: int) -> None:
     assert isinstance(setup, Setup)  # noqa: S101  (a mistake of ours)
     die_with(setup.parent)
     sys.path[:] = setup.path.split(os.pathsep)
-    runner = Runner(line, setup.url)
+    runner = Runner(line, setup.url, setup.log_level)
+    if setup.log_level is not None:
+        capture.install()
+        # Where the application sets up no log of its own, what counts in the worker counts here; nothing is printed.
+        logging.getLogger().setLevel(setup.root_level)
     take_signals()
     runner.serve(lines)
 

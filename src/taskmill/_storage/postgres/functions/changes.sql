@@ -197,6 +197,7 @@ create or replace function taskmill.delete_jobs(_refs bigint[]) returns void lan
 begin
     perform taskmill.forget_expiry(_refs);
     delete from taskmill.attempt where job = any(_refs);
+    delete from taskmill.sheet where job = any(_refs);
     delete from taskmill.job where id = any(_refs);
 end $$;
 

@@ -128,6 +128,16 @@ create table taskmill.attempt (
 );
 create index attempt_job on taskmill.attempt (job, id);
 
+-- What jobs said of themselves while they ran, on numbered sheets; see _core/journal.py.
+create table taskmill.sheet (
+    job bigint not null,
+    fence bigint not null,
+    number integer not null,
+    attempt integer not null,
+    text text not null,
+    primary key (job, fence, number)
+);
+
 -- The token only ever grows, so that it can fence writes to outside resources. "request" is the client's own number of
 -- its request, so that one whose reply was lost finds that it has the lock.
 create table taskmill.lock (

@@ -1,7 +1,7 @@
 -- unpack: store what another store packed, once.
 -- needs: clock columns row ring news line change schedule
 
-local COLUMNS_OF_A_JOB = 7
+local COLUMNS_OF_A_JOB = 8
 local last_schedule = 3 + tonumber(ARGV[3])
 local known = {}
 
@@ -23,7 +23,7 @@ local function adopt(schedule)
 end
 
 -- *key* and *pipeline*: as insert.lua has them.
-local function insert(id, packed, its_call, key, pipeline, outcome, history)
+local function insert(id, packed, its_call, key, pipeline, outcome, history, journal)
   local is_known = call('ZSCORE', BASE .. 'ids', id) or key ~= '' and call('HEXISTS', BASE .. 'keys', key) == 1
   if is_known then
     known[#known + 1] = id
@@ -45,6 +45,11 @@ local function insert(id, packed, its_call, key, pipeline, outcome, history)
   end
   if history ~= '' then
     call('HSET', BASE .. 'history', ref, history)
+  end
+  if journal ~= '' then
+    in_parts(cjson.decode(journal), function(...)
+      call('HSET', BASE .. 'journal:' .. ref, ...)
+    end)
   end
   if row[STATE] == QUEUED then
     enter(row)
@@ -71,7 +76,7 @@ local function unpack_all()
     adopt(cjson.decode(ARGV[i]))
   end
   for i = last_schedule + 1, #ARGV, COLUMNS_OF_A_JOB do
-    insert(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
+    insert(ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6], ARGV[i + 7])
   end
   has_changed, has_freed = true, true
   return listed(known)

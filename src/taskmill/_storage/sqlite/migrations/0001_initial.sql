@@ -116,6 +116,16 @@ create table taskmill_attempt (
 ) strict;
 create index taskmill_attempt_job on taskmill_attempt (job, id);
 
+-- What jobs said of themselves while they ran, on numbered sheets; see _core/journal.py.
+create table taskmill_sheet (
+    job integer not null,
+    fence integer not null,
+    number integer not null,
+    attempt integer not null,
+    text text not null,
+    primary key (job, fence, number)
+) strict, without rowid;
+
 -- autoincrement: the id is the lock's fencing token, which only ever grows.
 create table taskmill_lock (
     id integer primary key autoincrement,

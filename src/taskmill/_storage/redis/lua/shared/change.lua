@@ -111,6 +111,7 @@ local function delete(row)
   for _, name in ipairs({ 'row', 'call', 'outcome', 'history' }) do
     call('HDEL', BASE .. name, row[REF])
   end
+  call('UNLINK', BASE .. 'journal:' .. row[REF])
   call('ZREM', BASE .. 'ids', known[JOB_ID])
   if row[STATE] ~= QUEUED then
     count(row, row[STATE], -1)
