@@ -19,6 +19,9 @@ from tests.crash.site import figures
 from tests.postgres.proxy import Proxy
 from tests.worker.builders import DEADLINE, wait_for
 
+# What lies between is the same for all servers.
+pytestmark = pytest.mark.parametrize("postgres_url", ["system"], indirect=True)
+
 
 @pytest.fixture
 def proxy(empty_postgres: str) -> Iterator[Proxy]:
@@ -65,6 +68,14 @@ def test_a_worker_goes_on_and_loses_no_job_that_it_runs(
     direct.close()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sooner than in earnest."""
+    monkeypatch.setattr("taskmill._storage.postgres.database._SILENT", 0.2)
+    monkeypatch.setattr("taskmill._storage.postgres.doorbell._SLICE", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_what_was_asked_by_a_connection_that_fell_silent_is_done_once(through: str, proxy: Proxy) -> None:
     store = open_storage(through)
     worker = Worker(store)
@@ -81,10 +92,8 @@ def test_what_was_asked_by_a_connection_that_fell_silent_is_done_once(through: s
     store.close()
 
 
-def test_who_listens_on_a_connection_that_fell_silent_listens_on_another(
-    through: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("taskmill._storage.postgres.doorbell._SLICE", 0.2)
+@pytest.mark.usefixtures("impatient")
+def test_who_listens_on_a_connection_that_fell_silent_listens_on_another(through: str, proxy: Proxy) -> None:
     store = open_storage(through)
     rung = threading.Event()
     store.wake.rest(rung.set, "all")

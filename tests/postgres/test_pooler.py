@@ -14,6 +14,9 @@ from taskmill._storage.wake import PATIENCE
 from tests import servers
 from tests.worker.builders import DEADLINE, wait_for
 
+# What lies between is the same for all servers.
+pytestmark = pytest.mark.parametrize("postgres_url", ["system"], indirect=True)
+
 
 @pytest.fixture
 def pooled(empty_postgres: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from psycopg.pq.abc import PGresult
 
 T = TypeVar("T")
 
-# A large answer is read piece by piece, and to wait is to let go of the interpreter's lock: so this often is looked first.
+# A large answer is read piece by piece, and to wait is to let go of Python's lock: so this often is looked first.
 _LOOKS = 32
 
 
