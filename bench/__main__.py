@@ -58,11 +58,11 @@ def measure(options: argparse.Namespace) -> int:
         [head(run.medians, options.rounds, quick=options.quick), "", *table(chosen, run.medians)]
     )
     print(told)
+    if options.write:
+        page.write("measured", told)
+        plot.draw(run.medians, page.PLOT)
     if options.plot:
         plot.draw(run.medians, options.plot)
-    if options.write:
-        plot.draw(run.medians, page.PLOT)
-        page.write("measured", told)
     return 1 if run.failures else 0
 
 

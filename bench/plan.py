@@ -44,6 +44,18 @@ MEASUREMENTS = (
         ),
     ),
     Measurement(
+        measure=drain.watched,
+        subjects=ALONE,
+        figures=(
+            Figure(
+                "share",
+                "drain of a whole worker with `--http`, share of its rate without",
+                "higher",
+                (Target(0.95),),
+            ),
+        ),
+    ),
+    Measurement(
         measure=drain.coroutines,
         subjects=ALONE,
         figures=(Figure("rate", "drain of no-op coroutines, jobs/s", "higher", (Target(40_000),)),),

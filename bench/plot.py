@@ -22,7 +22,14 @@ PANELS = {
         "delay.late": "late after\na delay of 1 s",
     },
 }
-COLOURS = ("#1f6f8b", "#e07a5f", "#f2cc8f", "#9a8c98")
+COLOURS = {
+    "taskmill": "#1f6f8b",
+    "taskmill-redis": "#4fa3a5",
+    "taskmill-postgres": "#12394a",
+    "huey": "#e07a5f",
+    "huey-nofsync": "#f2cc8f",
+    "huey-redis": "#9a8c98",
+}
 SETTINGS = {"svg.hashsalt": "taskmill", "svg.fonttype": "path", "font.size": 9}
 
 
@@ -59,4 +66,4 @@ def _draw_panel(
     for index, subject in enumerate(subjects):
         places = [place + (index - (len(subjects) - 1) / 2) * width for place in range(len(rows))]
         heights = [medians.get((subject, key), float("nan")) for key in rows]
-        axes.bar(places, heights, width, label=BESIDE[subject].title, color=COLOURS[index])
+        axes.bar(places, heights, width, label=BESIDE[subject].title, color=COLOURS[subject])

@@ -44,7 +44,10 @@ def redis() -> Iterator[str]:
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """The URL, without a database, of a PostgreSQL with its own defaults: it is durable."""
+    """The URL, without a database, of a PostgreSQL: TEST_PG_URL, else one with its own defaults, which is durable."""
+    if url := os.environ.get("TEST_PG_URL"):
+        yield url
+        return
     with servers.postgres() as server:
         yield server.url
 

@@ -76,7 +76,7 @@ def endure(site: Site, mill: Mill, ledger: Ledger, seconds: float) -> list[Sampl
             site.harm()
             harm_at = now + rng.uniform(*_SECONDS_BETWEEN_HARMS)
         if now >= sample_at:
-            samples.append(take(site, mill.app.storage.inspection))
+            samples.append(take(site, mill.app.storage.health))
             ledger.read_on()
             # What failed would be kept for a month. Who is stopped in the middle of a write keeps all others waiting.
             with suppress(StoreBusy):

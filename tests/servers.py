@@ -1,6 +1,7 @@
 """Servers for tests and benchmarks: each on a free port, in a temporary folder, and gone afterwards.
 
-``python -m tests.servers`` names those that cannot be had on this machine, for dev.py, which then installs them.
+``python -m tests.servers`` names those that cannot be had on this machine, and the program that makes networks for
+them, for dev.py, which then installs them.
 """
 
 from __future__ import annotations
@@ -104,6 +105,9 @@ class Postgres(Server):
         made = subprocess.run(initdb, cwd=folder, capture_output=True, text=True, check=False, **other_user())
         if made.returncode:
             raise NoServerError(f"initdb failed: {made.stderr.strip()}")
+        if "listen_addresses" in settings:
+            with (folder / "data/pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
 
     @property
     def url(self) -> str:
@@ -138,7 +142,10 @@ class Postgres(Server):
 
 @contextmanager
 def postgres(kind: Literal["newest", ""] = "", **settings: str) -> Iterator[Postgres]:
-    """A PostgreSQL of its own; `fsync="off"` makes it quick, and takes nothing from who is only killed."""
+    """A PostgreSQL of its own; `fsync="off"` makes it quick, and takes nothing from who is only killed.
+
+    With `listen_addresses` it lets in whoever is in one of these networks.
+    """
     with temporary_folder() as folder, _running(Postgres(folder, kind, settings)) as server:
         yield server
 
@@ -286,17 +293,26 @@ def postgres_programs(kind: Literal["newest", ""] = "") -> Path:
     return candidates[0].parent
 
 
+def ip_program() -> str:
+    """The program that makes networks; /usr/sbin is not on everybody's PATH."""
+    found = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if found is None:
+        raise NoServerError("no iproute2 is installed")
+    return found
+
+
 AT_HAND: dict[str, Callable[[], object]] = {
     "PostgreSQL": postgres_programs,
     "newest PostgreSQL": lambda: postgres_programs("newest"),
     "Redis": lambda: redis_program("redis"),
     "Valkey": lambda: redis_program("valkey"),
+    "iproute2": ip_program,
 }
-"""How each server is found."""
+"""How each is found that tests need and pip does not bring."""
 
 
 def missing() -> list[str]:
-    """The servers that are not to be found here."""
+    """Those that are not to be found here."""
     names = []
     for name, find in AT_HAND.items():
         try:

@@ -7,7 +7,8 @@ import time
 from contextlib import closing
 from typing import Any
 
-from bench.process import by_worker
+from bench.jobs import Jobs
+from bench.process import by_worker, taskmill_worker
 from bench.site import Numbers, Site
 from bench.statistic import median, timed
 from bench.subjects import SUBJECTS
@@ -66,6 +67,28 @@ def idle_turn(site: Site) -> float:
         times = [timed(turn, claim) for claim in range(1, 101)]
         storage.sessions.end(session)
         return median(times)
+
+
+def watched(site: Site) -> Numbers:
+    """How the rate of a whole worker changes when it counts for Prometheus: rounds of both, one beside the other."""
+    shares = []
+    for number in range(site.count(10, least=1)):
+        alone, counting = site.part(f"alone-{number}"), site.part(f"counting-{number}")
+        seconds = seconds_of_a_worker(alone)
+        shares.append(seconds / seconds_of_a_worker(counting, "--http", "127.0.0.1:0"))
+    return {"share": median(shares)}
+
+
+def seconds_of_a_worker(site: Site, *options: str) -> float:
+    """From when it is ready until all jobs have ended."""
+    with closing(Jobs(site.url).mill) as mill:
+        nothing = mill.app.tasks["nothing"]
+        mill.enqueue_many(nothing.s() for _ in range(site.count(30_000, least=100)))
+        last = nothing.using(priority=-1).enqueue()
+        with taskmill_worker(site.url, *options):
+            began = time.perf_counter()
+            last.get(timeout=60)
+            return time.perf_counter() - began
 
 
 def coroutines(site: Site) -> Numbers:

@@ -9,11 +9,12 @@ from typing import Any
 from bench.site import store_url
 from bench.subjects.base import THREADS, Work
 from taskmill import Mill, State
+from taskmill._core.filter import Filter
 
 
 def await_results(mill: Mill) -> None:
     """Return when no job is running in the store."""
-    while mill.app.storage.inspection.find(states=[State.RUNNING], limit=1):
+    while mill.app.storage.inspection.find(Filter(states=[State.RUNNING]), limit=1):
         time.sleep(0.001)
 
 

@@ -20,6 +20,7 @@ from taskmill.errors import Cancel, CancelRequested, Retry, Snooze, SoftTimeout
 from taskmill.mill import Mill
 
 if TYPE_CHECKING:
+    from taskmill._app.outgoing import Outgoing
     from taskmill._core.record import Job
     from taskmill._core.schedule import cron, every
 
@@ -31,6 +32,7 @@ __all__ = [
     "Event",
     "Job",
     "Mill",
+    "Outgoing",
     "Pipeline",
     "Result",
     "Retry",
@@ -57,4 +59,8 @@ def __getattr__(name: str) -> Any:
         from taskmill._core.record import Job  # noqa: PLC0415  (only for those who look at jobs)
 
         return Job
+    if name == "Outgoing":
+        from taskmill._app.outgoing import Outgoing  # noqa: PLC0415  (only for those who annotate a wrapper)
+
+        return Outgoing
     raise AttributeError(f"module 'taskmill' has no attribute {name!r}")

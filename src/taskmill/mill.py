@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack, overload
 
 from taskmill._app import steering
 from taskmill._app.application import Application, Hook
@@ -26,6 +26,7 @@ from taskmill.errors import ConfigurationError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from taskmill._app.outgoing import Outgoing
     from taskmill._app.settings import TaskSettings
     from taskmill._core.event import Event, EventKind
     from taskmill._core.finding import Finding
@@ -41,6 +42,7 @@ H = TypeVar("H", bound=Handler)
 HookT = TypeVar("HookT", bound=Hook)
 C = TypeVar("C", bound=type)
 W = TypeVar("W", bound=Callable[[Context], Iterator[None] | AbstractContextManager[object]])
+E = TypeVar("E", bound="Callable[[Sequence[Outgoing]], Iterator[None] | AbstractContextManager[object]]")
 
 
 class Mill:
@@ -205,12 +207,24 @@ class Mill:
         ...     yield
         ...     print(context.task, time.monotonic() - began_at)
         """
-        if inspect.isasyncgenfunction(wrapper) or inspect.iscoroutinefunction(wrapper):
-            raise ConfigurationError(
-                f"{wrapper!r}: @mill.wrap takes a def with one yield, for async tasks too"
-            )
-        is_generator = inspect.isgeneratorfunction(wrapper)
-        self._app.wrappers.append(contextmanager(cast(Any, wrapper)) if is_generator else cast(Any, wrapper))
+        self._app.wrappers.append(_as_context_manager(wrapper))
+        return wrapper
+
+    def wrap_enqueue(self, wrapper: E) -> E:
+        """Put a generator function around each storing of jobs: it runs up to its ``yield`` before, the rest after.
+
+        It is given the jobs that are stored together, in the thread (or by the coroutine) that enqueues them; an error
+        of the store is raised at the ``yield``, and with an error of its own nothing is stored. What it adds to their
+        `headers` travels with them. The first one registered is the outermost. What the clock enqueues for
+        `Mill.periodic` is wrapped as well, and no slot is any concern of the wrapper's: another worker may have it.
+
+        >>> @mill.wrap_enqueue
+        ... def tenant(jobs: Sequence[Outgoing]) -> Iterator[None]:
+        ...     for job in jobs:
+        ...         job.headers["tenant"] = "north"
+        ...     yield
+        """
+        self._app.enqueue_wrappers.append(_as_context_manager(wrapper))
         return wrapper
 
     def on_start(self, hook: HookT) -> HookT:
@@ -404,6 +418,12 @@ class Mill:
         from pathlib import Path  # noqa: PLC0415  (it brings urllib with it)
 
         return self._app.storage.health.backup(Path(target), replace=replace)
+
+
+def _as_context_manager(wrapper: Any) -> Any:
+    if inspect.isasyncgenfunction(wrapper) or inspect.iscoroutinefunction(wrapper):
+        raise ConfigurationError(f"{wrapper!r}: a wrapper is a def with one yield, for what is async, too")
+    return contextmanager(wrapper) if inspect.isgeneratorfunction(wrapper) else wrapper
 
 
 def _check_hook(hook: Any) -> None:

@@ -9,9 +9,11 @@ import pytest
 from bench.figure import Figure, Measurement, Medians, Target
 from bench.page import PAGE
 from bench.plan import MEASUREMENTS
+from bench.plot import COLOURS
 from bench.report import table
 from bench.runner import Run, measure
 from bench.site import Numbers, Site
+from bench.subjects import BESIDE
 
 TINY = 0.001
 
@@ -30,6 +32,11 @@ def test_every_target_refers_to_something_that_is_measured() -> None:
     for each in MEASUREMENTS:
         for target in (target for figure in each.figures for target in figure.targets):
             assert target.of in {"", "sync", "paused sync", *each.subjects, *keys}
+
+
+def test_every_subject_of_the_picture_has_a_colour_of_its_own() -> None:
+    assert COLOURS.keys() == BESIDE.keys()
+    assert len({*COLOURS.values()}) == len(COLOURS)
 
 
 def rows(medians: Medians) -> list[list[str]]:

@@ -23,6 +23,10 @@ class Program:
         self._process = process
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def stdout(self) -> IO[str]:
         assert self._process.stdout is not None
         return self._process.stdout

@@ -73,6 +73,7 @@ class TestHelp:
             "jobs show",
             "jobs retry",
             "jobs cancel",
+            "logs",
             "queues list",
             "purge",
             "doctor",
@@ -82,6 +83,7 @@ class TestHelp:
             "import",
             "bench",
             "dashboard",
+            "healthcheck",
             "demo",
         }
 

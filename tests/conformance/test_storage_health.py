@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from taskmill._core.census import HeldLock, KnownSchedule, Serves, Waiting
+from taskmill._core.census import HeldLock, KnownSchedule, OpenCrate, Serves, Waiting
 from taskmill._core.instant import DAY, HOUR, MINUTE, SECOND
 from taskmill._core.job import FAILED_TTL
 from taskmill._storage.base import Storage
@@ -104,6 +104,8 @@ class TestCensus:
         assert list(storage.health.census().schedules) == [
             KnownSchedule("tick", "add", "every 60s", storage.now())
         ]
+        storage.schedules.pause("tick")
+        assert [schedule.paused_at for schedule in storage.health.census().schedules] == [storage.now()]
 
     def test_what_has_ended_and_what_should_be_gone(
         self, storage: Storage, worker: Worker, clock: FakeClock
@@ -144,6 +146,16 @@ class TestCensus:
         census = storage.health.census()
 
         assert (census.attempts, census.payload) == (1, 8 + 5_004 + 5_002)
+
+    def test_what_a_move_has_taken_out(self, storage: Storage, worker: Worker) -> None:
+        assert storage.health.census().crate is None
+        storage.jobs.add([a_job(), a_job(), *a_pipeline("a", "b")])
+        crate = storage.transfer.pack("elsewhere", limit=2)
+        assert crate is not None
+
+        assert storage.health.census().crate == OpenCrate(crate.crate_id, 2)
+        storage.transfer.forget(crate.crate_id)
+        assert storage.health.census().crate is None
 
 
 class TestVerify:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from taskmill._core.filter import Filter
 from taskmill._core.instant import HOUR, MINUTE
 from taskmill._core.job import Reason, State
 from taskmill._core.lifecycle import Settlement
@@ -75,20 +76,19 @@ class TestInspection:
         storage.jobs.add([a_job("a", task="one"), a_job("b", task="two"), a_job("c", task="two", queue="x")])
         worker.claim(1)
 
-        assert ids(storage.inspection.find(states=[State.RUNNING])) == ["a"]
-        assert ids(storage.inspection.find(states={State.RUNNING, State.QUEUED})) == ["c", "b", "a"]
-        assert ids(storage.inspection.find(states=[State.FAILED])) == []
-        assert ids(storage.inspection.find(task="two")) == ["c", "b"]
-        assert ids(storage.inspection.find(task="two", queue="x")) == ["c"]
-        assert ids(storage.inspection.find(queue="nobody")) == []
+        assert ids(storage.inspection.find(Filter(states=[State.RUNNING]))) == ["a"]
+        assert ids(storage.inspection.find(Filter(states={State.RUNNING, State.QUEUED}))) == ["c", "b", "a"]
+        assert ids(storage.inspection.find(Filter(states=[State.FAILED]))) == []
+        assert ids(storage.inspection.find(Filter(task="two"))) == ["c", "b"]
+        assert ids(storage.inspection.find(Filter(task="two", queue="x"))) == ["c"]
+        assert ids(storage.inspection.find(Filter(queue="nobody"))) == []
 
     def test_a_pipeline_is_found_by_step(self, storage: Storage) -> None:
         storage.jobs.add(a_pipeline("z", "y", "x") + a_pipeline("other", pipeline="q"))
 
-        assert ids(storage.inspection.find(pipeline="p")) == ["z", "y", "x"]
-        assert ids(storage.inspection.find(pipeline="p", states=[State.BLOCKED])) == ["y", "x"]
-        assert ids(storage.inspection.find(pipeline="p", limit=1)) == ["z"]
-        assert ids(storage.inspection.find(pipeline="nobody")) == []
+        assert ids(storage.inspection.steps("p")) == ["z", "y", "x"]
+        assert ids(storage.inspection.steps("p", limit=1)) == ["z"]
+        assert ids(storage.inspection.steps("nobody")) == []
 
     def test_what_is_found_is_the_job_without_its_attempts(self, storage: Storage, worker: Worker) -> None:
         storage.jobs.add([a_job("a", max_attempts=2)])
@@ -294,4 +294,4 @@ class TestStorage:
 
         assert (claimed.args, claimed.task, claimed.queue) == (text, text, text)
         assert (job_of(storage, "a").lock, job_of(storage, "a").key) == (text, text)
-        assert ids(storage.inspection.find(task=text, queue=text)) == ["a"]
+        assert ids(storage.inspection.find(Filter(task=text, queue=text))) == ["a"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import Claimed
+from taskmill._core.job import Claimed, State
 from taskmill._core.journal import KEPT_CLAIMS, PROGRESS, Progress, Sheet, progress_text
 from taskmill._storage.base import Storage, Writing
 from tests.conformance.builders import (
@@ -157,7 +158,7 @@ class TestProgress:
         inspection = storage.inspection
         assert job_of(storage, "j").progress == told
         assert [job.progress for job in inspection.find()] == [told]
-        assert [job.progress for job in inspection.find(states=["running"])] == [told]  # type: ignore[list-item]
+        assert [job.progress for job in inspection.find(Filter(states=[State.RUNNING]))] == [told]
         assert [job.progress for job in inspection.search().jobs] == [told]
         assert [job.progress for job in inspection.recent(9)] == [told]
 

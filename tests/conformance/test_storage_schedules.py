@@ -135,3 +135,64 @@ class TestSchedules:
             register(storage, name)
 
         assert [state.name for state in storage.schedules.list()] == ["a", "b", "c"]
+
+
+class TestPaused:
+    def test_no_slot_of_a_paused_schedule_fires(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        before = register(storage, "other")
+        clock.travel(60)
+
+        assert storage.schedules.pause("tidy") is True
+        assert fire(storage, "tidy", slot=clock.wall(), fire=a_job("a"), skipped=1) is False
+        assert fire(storage, "other", slot=clock.wall(), fire=a_job("b")) is True
+
+        [other, state] = storage.schedules.list()
+        assert (state.paused_at, state.fired, state.skipped) == (clock.wall(), 0, 0)
+        assert state.last_slot == before.last_slot
+        assert other.paused_at is None
+        assert ids(storage.inspection.find()) == ["b"]
+
+    def test_what_the_pause_went_over_is_not_owed(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        storage.schedules.pause("tidy")
+        clock.travel(3_600)
+
+        assert storage.schedules.resume("tidy") is True
+
+        [state] = storage.schedules.list()
+        assert (state.last_slot, state.paused_at) == (clock.wall(), None)
+        assert (state.fired, state.skipped) == (0, 0)
+        assert fire(storage, "tidy", slot=clock.wall() + MINUTE, fire=a_job("a")) is True
+
+    def test_a_slot_that_lies_ahead_is_not_fired_twice_for_a_pause(
+        self, storage: Storage, clock: FakeClock
+    ) -> None:
+        register(storage)
+        slot = clock.wall() + MINUTE
+        fire(storage, "tidy", slot=slot, fire=a_job("a"))
+        storage.schedules.pause("tidy")
+        storage.schedules.resume("tidy")
+
+        assert [state.last_slot for state in storage.schedules.list()] == [slot]
+
+    def test_what_is_so_already_is_told(self, storage: Storage) -> None:
+        register(storage)
+
+        assert storage.schedules.pause("nobody") is False
+        assert storage.schedules.resume("nobody") is False
+        assert storage.schedules.resume("tidy") is False
+        assert storage.schedules.pause("tidy") is True
+        version = storage.version()
+        assert storage.schedules.pause("tidy") is False
+        assert storage.version() == version
+        assert len(storage.schedules.list()) == 1
+
+    def test_it_stays_so_whoever_registers_it(self, storage: Storage, clock: FakeClock) -> None:
+        register(storage)
+        storage.schedules.pause("tidy")
+        since = clock.wall()
+        clock.travel(60)
+
+        assert register(storage).paused_at == since
+        assert register(storage, spec="0 * * * *").paused_at == since

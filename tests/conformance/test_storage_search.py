@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
+from taskmill._core.filter import Filter
 from taskmill._core.job import ErrorInfo, State
 from taskmill._storage.base import Storage
+from taskmill.testing import FakeClock
 from tests.conformance.builders import Worker, a_job, failed, ids, succeeded
 
 
-def found(storage: Storage, **wanted: Any) -> list[str]:
+def found(storage: Storage, *, limit: int = 100, **wanted: Any) -> list[str]:
     """All pages, one behind the other."""
     pages, after = [], None
     while True:
-        page = storage.inspection.search(**wanted, after=after)
+        page = storage.inspection.search(Filter(**wanted), after=after, limit=limit)
         pages += ids(page.jobs)
         after = page.more
         if after is None:
@@ -36,6 +38,88 @@ class TestSearch:
         assert found(storage, task="two") == ["c", "b"]
         assert found(storage, task="two", queue="x") == ["c"]
         assert found(storage, queue="nobody") == []
+
+    def test_it_finds_by_tag_whatever_is_in_its_name(self, storage: Storage) -> None:
+        storage.jobs.add(
+            [
+                a_job("a", tags=json.dumps(["mail", 'naïve "日本"'])),
+                a_job("b", tags=json.dumps(["mail"])),
+                a_job("c", tags=json.dumps(["mails", '", "', "x%"])),
+                a_job("d", args='[["mail"],{}]'),
+            ]
+        )
+
+        assert found(storage, tag="mail") == ["b", "a"]
+        assert found(storage, tag='naïve "日本"') == ["a"]
+        assert found(storage, tag='", "') == ["c"]
+        assert found(storage, tag="MAIL") == []
+
+    def test_it_finds_by_a_range_of_priorities_which_takes_in_its_ends(self, storage: Storage) -> None:
+        storage.jobs.add([a_job(f"{priority}", priority=priority) for priority in (-100, -1, 0, 5, 100)])
+
+        assert found(storage, lowest=0) == ["100", "5", "0"]
+        assert found(storage, highest=0) == ["0", "-1", "-100"]
+        assert found(storage, lowest=-1, highest=5) == ["5", "0", "-1"]
+        assert found(storage, lowest=5, highest=-1) == []
+
+    def test_it_finds_by_when_jobs_came_and_ended_without_the_end_of_the_range(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        came, ended = {}, {}
+        for job_id in "abc":
+            came[job_id] = storage.now()
+            storage.jobs.add([a_job(job_id)])
+            clock.travel(10)
+        for job_id in "ab":
+            [claimed] = worker.claim(1)
+            ended[job_id] = storage.now()
+            worker.settle(claimed, succeeded())
+            clock.travel(10)
+
+        assert found(storage, enqueued_from=came["b"]) == ["c", "b"]
+        assert found(storage, enqueued_before=came["b"]) == ["a"]
+        assert found(storage, enqueued_from=came["a"], enqueued_before=came["c"]) == ["b", "a"]
+        assert found(storage, ended_from=0) == ["b", "a"]
+        assert found(storage, ended_before=ended["b"]) == ["a"]
+        assert found(storage, ended_from=ended["b"], ended_before=ended["b"] + 1) == ["b"]
+
+    def test_it_finds_what_a_session_has_or_had(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add([a_job("ended", priority=2), a_job("running", priority=1), a_job("queued")])
+        [first, _] = worker.claim(2)
+        worker.settle(first, succeeded())
+
+        assert found(storage, session=worker.session) == ["running", "ended"]
+        assert found(storage, session=worker.session, states=[State.RUNNING]) == ["running"]
+        assert found(storage, session=worker.session + 1) == []
+
+    def test_running_jobs_are_found_by_all_of_it_too(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("a", tags='["x"]', args=json.dumps([["y" * 5_000 + "needle"], {}]))])
+        clock.travel(10)
+        later = storage.now()
+        storage.jobs.add([a_job("b", priority=3, queue="q")])
+        worker.claim(2)
+        running = [State.RUNNING]
+
+        assert found(storage, states=running, tag="x") == ["a"]
+        assert found(storage, states=running, text="NEEDLE") == ["a"]
+        assert found(storage, states=running, lowest=1) == ["b"]
+        assert found(storage, states=running, enqueued_from=later, queue="q") == ["b"]
+        assert found(storage, states=running, ended_from=0) == []
+        assert storage.inspection.find(Filter(states=running))[1].args.endswith('needle"], {}]')
+
+    def test_what_is_found_at_once_is_what_is_found_by_pages(self, storage: Storage, worker: Worker) -> None:
+        storage.jobs.add(
+            [
+                a_job(f"{number}", priority=number % 3, tags=None if number % 2 else '["even"]')
+                for number in range(9)
+            ]
+        )
+        worker.claim(2)
+
+        for wanted in ({"tag": "even"}, {"lowest": 1}, {"text": "7"}, {"highest": 1, "tag": "even"}):
+            assert ids(storage.inspection.find(Filter(**wanted))) == found(storage, limit=2, **wanted)
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
     def test_the_pages_together_are_all_that_match(self, storage: Storage, limit: int) -> None:

@@ -158,3 +158,27 @@ class TestSessions:
         storage.sessions.end(worker.session)
 
         assert list(storage.inspection.sessions()) == []
+
+
+class TestAskedToStop:
+    def test_who_is_asked_is_told_and_goes_on(self, storage: Storage, worker: Worker) -> None:
+        other = storage.sessions.open(kind="worker", lease=LEASE)
+
+        assert storage.sessions.is_asked_to_stop(worker.session) is False
+        assert storage.sessions.ask_to_stop(worker.session) is True
+        assert storage.sessions.ask_to_stop(worker.session) is False
+
+        assert storage.sessions.is_asked_to_stop(worker.session) is True
+        assert storage.sessions.is_asked_to_stop(other) is False
+        assert [state.is_asked_to_stop for state in storage.inspection.sessions()] == [True, False]
+        assert storage.sessions.renew(worker.session) is True
+        storage.jobs.add([a_job("a")])
+        assert ids(worker.claim()) == ["a"]
+
+    def test_who_is_gone_cannot_be_asked(self, storage: Storage, worker: Worker) -> None:
+        storage.sessions.ask_to_stop(worker.session)
+        storage.sessions.end(worker.session)
+
+        assert storage.sessions.ask_to_stop(worker.session) is False
+        assert storage.sessions.is_asked_to_stop(worker.session) is False
+        assert storage.sessions.ask_to_stop(99) is False

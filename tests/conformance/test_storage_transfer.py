@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from taskmill._core.instant import HOUR, SECOND
+from taskmill._core.instant import HOUR, MINUTE, SECOND
 from taskmill._core.job import ErrorInfo
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Storage
@@ -195,6 +195,26 @@ class TestSchedules:
         for crate in crates(other):
             storage.transfer.unpack(crate.crate_id, crate.load)
         assert storage.schedules.list() == [mine._replace(fired=2, skipped=2)]
+
+    def test_one_that_is_paused_in_either_is_paused(
+        self, storage: Storage, other: MemoryStorage, clock: FakeClock
+    ) -> None:
+        for store, name in (
+            (other, "came"),
+            (other, "fresh"),
+            (other, "mine"),
+            (storage, "came"),
+            (storage, "mine"),
+        ):
+            store.schedules.register(name=name, task="t", spec="x")
+        other.schedules.pause("came")
+        other.schedules.pause("fresh")
+        storage.schedules.pause("mine")
+        clock.travel(60)
+        for crate in crates(other):
+            storage.transfer.unpack(crate.crate_id, crate.load)
+        since = {state.name: state.paused_at for state in storage.schedules.list()}
+        assert since == dict.fromkeys(["came", "fresh", "mine"], clock.wall() - MINUTE)
 
     def test_they_are_taken_out_of_each(self, storage: Storage, other: MemoryStorage) -> None:
         known = storage.schedules.register(name="s", task="t", spec="x")

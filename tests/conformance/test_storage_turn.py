@@ -443,6 +443,20 @@ class TestTurnClaims:
         assert (claimed.args, claimed.given, claimed.headers) == ("[[2,3],{}]", None, '{"trace":"x"}')
         assert (claimed.executor, claimed.attempt, claimed.max_attempts, claimed.fence) == ("thread", 1, 3, 1)
 
+    def test_a_claim_says_since_when_it_was_due(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("now"), a_job("later", delay=2 * SECOND), a_job("again", priority=-1)])
+        now = clock.wall()
+        clock.travel(5)
+        first, second, third = worker.claim(3)
+        worker.settle(third, retrying(3 * SECOND))
+        clock.travel(7)
+        [again] = worker.claim()
+
+        assert (first.due_at, second.due_at) == (now, now + 2 * SECOND)
+        assert (third.due_at, again.due_at) == (now, now + 8 * SECOND)
+
     @pytest.mark.parametrize(
         "options, plain",
         [({}, True), ({"lock": "L"}, False), ({"pipeline": "p"}, False), ({"result_ttl": 0}, False)],

@@ -11,6 +11,7 @@ import pytest
 from taskmill._core.instant import HOUR, MINUTE
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import Storage
+from taskmill._storage.wake import PATIENCE
 from taskmill.testing import FakeClock
 from tests.conformance.builders import (
     Worker,
@@ -23,6 +24,7 @@ from tests.conformance.builders import (
     states_of,
     succeeded,
 )
+from tests.worker.builders import wait_for
 
 
 class Bell:
@@ -308,6 +310,21 @@ class TestWake:
         storage.jobs.prune(limit=9)
 
         assert bell.has_rung()
+
+    def test_whoever_looked_and_found_nothing_has_no_news_when_it_rests_again(
+        self, storage: Storage, worker: Worker, bell: Bell
+    ) -> None:
+        def rests_after_a_turn() -> bool:
+            seen = worker.turn(thread=1).version
+            storage.wake.rest(bell, "all")
+            has_news = storage.version() != seen
+            storage.wake.rise(bell)
+            return not has_news
+
+        rests_after_a_turn()
+        wait_for(lambda: storage.wake.patience == PATIENCE, "others can ring it")
+
+        wait_for(rests_after_a_turn, "it can rest")
 
     def test_whoever_is_woken_finds_the_change_stored_and_the_store_free(
         self, storage: Storage, worker: Worker

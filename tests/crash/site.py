@@ -183,13 +183,20 @@ class Site:
         with (self.folder / "app.py").open("a") as file:
             file.write(textwrap.dedent(text))
 
-    def worker(self, *options: str, lease: float = 30, warm: bool = True, **environment: str) -> Worker:
-        """A worker; *warm*: return when it has begun its session."""
-        before = self.sessions()
+    def worker(
+        self,
+        *options: str,
+        lease: float = 30,
+        warm: bool = True,
+        before: Sequence[str] = (),
+        **environment: str,
+    ) -> Worker:
+        """A worker; *warm*: return when it has begun its session; *before*: what its command is preceded by."""
+        known = self.sessions()
         command = ["-m", "taskmill", "worker", "app:mill", "--log-level", "warning", *options]
-        process = self.python(command, LEASE=str(lease), **environment)
+        process = self.python(command, before=before, LEASE=str(lease), **environment)
         if warm:
-            wait_for(lambda: self.sessions() - before, "the worker has begun its session", SOON)
+            wait_for(lambda: self.sessions() - known, "the worker has begun its session", SOON)
         return Worker(process)
 
     def script(self, text: str, *arguments: str) -> subprocess.Popen[bytes]:

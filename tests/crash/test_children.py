@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from taskmill._core.filter import Filter
 from taskmill._core.job import State
 from tests.crash.site import SOON, Site, _elsewhere, children_of, figures, is_gone
 
@@ -238,7 +239,7 @@ def test_each_slot_of_a_schedule_fires_once_over_three_workers_of_which_one_is_k
     site.stop(workers[0], workers[2])
 
     [state] = site.mill.app.storage.schedules.list()
-    jobs = site.mill.app.storage.inspection.find(task="tick", limit=1_000)
+    jobs = site.mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000)
     slots = Counter(round(job.run_at.timestamp() * 1_000_000) // 200_000 for job in jobs)
     assert state.fired == len(jobs)
     assert set(slots.values()) == {1}
@@ -298,7 +299,7 @@ def test_so_it_does_while_the_wall_clock_is_stepped_by_an_hour_each_way(site: Si
     site.stop(*workers)
 
     [state] = site.mill.app.storage.schedules.list()
-    jobs = site.mill.app.storage.inspection.find(task="tick", limit=1_000)
+    jobs = site.mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000)
     slots = Counter(round(job.run_at.timestamp() * 1_000_000) // 200_000 for job in jobs)
     figures.info(f"{len(slots)} slots over steps of an hour forward, back and forward: each fired once")
     assert set(slots.values()) == {1}

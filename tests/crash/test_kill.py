@@ -10,6 +10,7 @@ from collections import Counter
 
 import pytest
 
+from taskmill._core.filter import Filter
 from taskmill._core.job import State
 from tests.crash.site import SOON, Site, figures
 
@@ -230,7 +231,7 @@ def test_each_slot_of_a_schedule_fires_once_though_a_scheduler_is_killed(site: S
     site.stop(workers[1])
 
     [state] = site.mill.app.storage.schedules.list()
-    jobs = site.mill.app.storage.inspection.find(task="tick", limit=1_000)
+    jobs = site.mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000)
     assert state.fired == len(jobs)
     slots = sorted(round(job.run_at.timestamp() * 1_000_000) // 200_000 for job in jobs)
     assert len(set(slots)) == len(slots)

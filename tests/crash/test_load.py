@@ -10,9 +10,10 @@ import time
 from collections import Counter
 from collections.abc import Collection
 
+import pytest
+
 from tests.crash.site import Note, Site, Worker, figures, is_gone
 
-KILLS = 20
 DEPLOYS = 10
 SECOND = 1e9
 
@@ -74,10 +75,15 @@ def check(site: Site, count: int, kills: dict[int, int], what: str) -> None:
     assert "database is locked" not in site.output()
 
 
-def test_twenty_kills_of_single_processes_lose_nothing(site: Site) -> None:
+@pytest.fixture(name="kills_wanted")
+def _kills_wanted(*, long: bool) -> int:
+    return 20 if long else 8
+
+
+def test_kills_of_single_processes_lose_nothing(site: Site, kills_wanted: int) -> None:
     numbers, kills = itertools.count(), dict[int, int]()
     workers = [site.worker("--threads", "4") for _ in range(2)]
-    for turn in range(KILLS):
+    for turn in range(kills_wanted):
         # None that runs a suspect alone: who kills that three times over has his way.
         busy = [one_at_work(site, numbers, worker) for worker in workers]
         victim = busy[turn % 2]
@@ -90,10 +96,10 @@ def test_twenty_kills_of_single_processes_lose_nothing(site: Site) -> None:
     assert site.stop(*workers) == [0, 0]
 
 
-def test_twenty_kills_of_whole_workers_lose_nothing(site: Site) -> None:
+def test_kills_of_whole_workers_lose_nothing(site: Site, kills_wanted: int) -> None:
     numbers, kills = itertools.count(), dict[int, int]()
     workers = [site.worker("--threads", "4") for _ in range(2)]
-    for _ in range(KILLS):
+    for _ in range(kills_wanted):
         workers.append(site.worker("--threads", "4"))
         busy = [one_at_work(site, numbers, worker) for worker in workers]
         kills[busy[0]] = time.monotonic_ns()

@@ -270,7 +270,7 @@ def test_a_file_that_is_damaged_and_restored(site: Site) -> None:
         damaged.seek(page_size)
         damaged.write(b"\xff" * (len(good) - page_size))
 
-    with watch.refused("is damaged .*taskmill doctor --verify"):
+    with watch.refused("is damaged .*restore a backup"):
         site["work"].enqueue(-1)
     until_it_is_told(site, "is damaged", 2)
     before, began = watch.cpu(), time.monotonic()

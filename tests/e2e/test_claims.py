@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import pytest
 
 from taskmill import Context, Event, Mill, cron, current_job, every
+from taskmill._core.filter import Filter
 from taskmill._core.job import State
 from taskmill.errors import JobCancelled, JobFailed, ResultTimeout
 from tests.worker.builders import DEADLINE, Gate, wait_for
@@ -316,7 +317,7 @@ def test_10_periodic_jobs_run_each_slot_once_with_two_workers_and_over_a_restart
 
     [state] = [state for state in mill.app.storage.schedules.list() if state.name == tick.name]
     # A slot that a stop left in the queue may run late, beside the next one: the jobs are counted, not the times.
-    jobs = mill.app.storage.inspection.find(task=tick.name, limit=1_000)
+    jobs = mill.app.storage.inspection.find(Filter(task=tick.name), limit=1_000)
     assert len(jobs) == state.fired
     assert len(slots) == sum(job.state is State.SUCCEEDED for job in jobs)
 

@@ -11,10 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskmill._core.event import Notice
-from taskmill._core.job import Claimed, ErrorInfo, Reason, State
+from taskmill._core.job import EXECUTORS, Claimed, ErrorInfo, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._core.meter import Count
 from taskmill._worker.line import Line
-from taskmill._worker.messages import LANGUAGE, Dumped, Hello, Leaving, Ready, Stop, Told, WantsReplacement
+from taskmill._worker.messages import (
+    LANGUAGE,
+    Dumped,
+    Hello,
+    Leaving,
+    Pulse,
+    Ready,
+    Stop,
+    Told,
+    WantsReplacement,
+)
 from tests.fuzz.damage import damaged_bytes
 
 texts = st.text(max_size=10)
@@ -30,9 +41,25 @@ transitions = st.builds(
     reason=st.none() | st.sampled_from(Reason),
 )
 settlements = st.builds(Settlement, claims, transitions, st.integers(0, 9))
+numbers = st.integers(0, 9)
+slots = st.tuples(st.sampled_from(EXECUTORS), numbers, numbers)
+steps = st.lists(numbers, max_size=3).map(tuple)
+counts = st.builds(
+    Count,
+    texts,
+    texts,
+    st.lists(st.tuples(st.just("failed"), numbers), max_size=2).map(tuple),
+    steps,
+    numbers,
+    steps,
+    numbers,
+)
 messages = st.one_of(
     st.builds(Hello, texts, st.integers(), st.integers(), st.integers()),
     st.just(Ready()),
+    st.builds(
+        Pulse, st.booleans(), st.lists(slots, max_size=3).map(tuple), st.lists(counts, max_size=3).map(tuple)
+    ),
     st.builds(WantsReplacement, texts, st.none() | settlements),
     st.just(Dumped()),
     st.builds(Leaving, st.integers()),

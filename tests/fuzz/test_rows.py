@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import taskmill
 from taskmill import Mill, State, every
 from taskmill._cli.main import main
+from taskmill._core.filter import Filter
 from taskmill._core.instant import SECOND
 from taskmill._core.job import Reason
 from taskmill.errors import TaskmillError
@@ -161,7 +162,7 @@ def test_damaged_rows_hold_up_nobody(whole: Path, wrong: list[Damage]) -> None:
                 pass
 
             assert again.get(timeout=0) == 2 * GOOD
-            done = mill.app.storage.inspection.find(task="good")
+            done = mill.app.storage.inspection.find(Filter(task="good"))
             assert [job.state for job in done] == [State.SUCCEEDED] * (GOOD + 1)
             assert mill.events(50)
             for job in mill.app.storage.inspection.find(limit=50):

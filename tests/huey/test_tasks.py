@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from taskmill import State
+from taskmill._core.filter import Filter
 from taskmill.errors import Unserializable
 from taskmill.huey import ConfigurationError, MemoryHuey, SqliteHuey, TaskException
 from tests.huey.builders import consuming
@@ -53,7 +54,7 @@ class TestCall:
         def add(a: int, b: int) -> int:
             return a + b
 
-        [job] = huey.mill.app.storage.inspection.find(task=f"{__name__}.plus") or [add(1, 2)]
+        [job] = huey.mill.app.storage.inspection.find(Filter(task=f"{__name__}.plus")) or [add(1, 2)]
 
         assert add.s(1, 2).name == "plus"
         assert huey.mill.result(job.id).job().task == f"{__name__}.plus"

@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 
 from taskmill import Job, Mill, State
+from taskmill._core.filter import Filter
 from tests.huey.tutorial import Run
 
 pytestmark = pytest.mark.timeout(180)  # its 54 s, if it has the machine for itself
@@ -23,7 +24,7 @@ def mill(tutorial: Run) -> Iterator[Mill]:
 
 def jobs_of(mill: Mill, task: str) -> list[Job]:
     """Oldest first, with their attempts."""
-    found = mill.app.storage.inspection.find(task=f"tutorial.{task}")
+    found = mill.app.storage.inspection.find(Filter(task=f"tutorial.{task}"))
     return [mill.result(job.job_id).job() for job in reversed(found)]
 
 

@@ -55,8 +55,8 @@ class TestWrongFile:
         message = told(store, NotAStore)
 
         assert message == (
-            f"{path} is damaged (database disk image is malformed): see what `taskmill doctor --verify` finds, "
-            "restore it from a backup, or use another path"
+            f"{path} is damaged (database disk image is malformed): stop all programs and restore a backup, "
+            "see docs/operations.md, or use another path"
         )
 
     def test_a_file_with_a_damaged_page(self, path: Path, store: SqliteStorage) -> None:

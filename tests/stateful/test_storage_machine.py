@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskmill._core import lifecycle
+from taskmill._core.filter import Filter
 from taskmill._core.identity import new_job_id
-from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.instant import MINUTE, SECOND, from_datetime, to_datetime
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.journal import PROGRESS, progress_text
 from taskmill._core.lifecycle import Settlement
@@ -349,7 +350,7 @@ class StorageMachine(RuleBasedStateMachine):
         self._open()
 
     def _held(self, session: int) -> list[ClaimKey]:
-        running = reversed(self.model.storage.inspection.find(states=[State.RUNNING], limit=ALL))
+        running = reversed(self.model.storage.inspection.find(Filter(states=[State.RUNNING]), limit=ALL))
         return [ClaimKey(job.job_id, job.fence) for job in running if job.session == session]
 
     @precondition(lambda self: self.claims)
@@ -513,6 +514,44 @@ class StorageMachine(RuleBasedStateMachine):
         self.both(
             lambda side: side.storage.jobs.pause(queue) if is_paused else side.storage.jobs.resume(queue)
         )
+
+    @rule(name=st.sampled_from(["s", "t"]), is_paused=st.booleans())
+    def pause_schedule(self, name: str, *, is_paused: bool) -> None:
+        self.both(
+            lambda side: (
+                side.storage.schedules.pause(name) if is_paused else side.storage.schedules.resume(name)
+            )
+        )
+
+    @rule(index=INDEX)
+    def ask_to_stop(self, index: int) -> None:
+        session = _pick(self.sessions, index)
+        self.both(lambda side: side.storage.sessions.ask_to_stop(session))
+        assert self.both(lambda side: side.storage.sessions.is_asked_to_stop(session)) is any(
+            known.session == session for known in self.store.storage.inspection.sessions()
+        )
+
+    @rule(
+        wanted=st.builds(
+            Filter,
+            states=st.sets(st.sampled_from(State), max_size=2),
+            queue=st.none() | st.sampled_from(QUEUES),
+            lowest=st.none() | st.integers(-1, 1),
+            highest=st.none() | st.integers(-1, 1),
+            session=st.none() | st.integers(1, 4),
+        ),
+        index=INDEX,
+    )
+    def find(self, wanted: Filter, index: int) -> None:
+        """What is asked for, from when some job came, or ended, on."""
+        moments = [
+            moment for job in self.jobs.values() for moment in (job.enqueued_at, job.ended_at) if moment
+        ]
+        since = from_datetime(_pick(moments, index)) if moments else None
+        for asked in (wanted, replace(wanted, enqueued_from=since), replace(wanted, ended_before=since)):
+            assert self.both(
+                lambda side, asked=asked: list(side.storage.inspection.find(asked, limit=ALL))
+            ) == [job for job in self._stored(self.model) if _is_wanted(job, asked)]
 
     # --- time, sessions, locks, schedules
 
@@ -681,6 +720,22 @@ class StorageMachine(RuleBasedStateMachine):
         for job in self.jobs.values():
             if job.state is State.BLOCKED:
                 assert not steps[job.pipeline, job.step - 1].state.is_final
+
+
+def _is_wanted(job: Job, wanted: Filter) -> bool:
+    """In the words of the contract, of what the rule above asks for."""
+    ended_before = wanted.ended_before
+    return (
+        job.state in (wanted.states or State)
+        and wanted.queue in (None, job.queue)
+        and wanted.session in (None, job.session)
+        and (wanted.lowest is None or job.priority >= wanted.lowest)
+        and (wanted.highest is None or job.priority <= wanted.highest)
+        and (wanted.enqueued_from is None or from_datetime(job.enqueued_at) >= wanted.enqueued_from)
+        and (
+            ended_before is None or (job.ended_at is not None and from_datetime(job.ended_at) < ended_before)
+        )
+    )
 
 
 def _in_any_order(answer: tuple[Any, Sequence[Any]]) -> tuple[Any, Counter[Any]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Life, Presence, Serves, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, Life, OpenCrate, Presence, Serves, Waiting
 from taskmill._core.diagnosis import diagnose
 from taskmill._core.finding import Finding
+from taskmill._core.identity import made_at, new_job_id
 from taskmill._core.instant import HOUR, MINUTE, SECOND
 
 NOW = 1_750_000_000 * SECOND
@@ -18,7 +19,7 @@ EVERYTHING = Serves(None, ["thread", "asyncio", "process"], ["add", "mail"])
 def census(**others: Any) -> Census:
     """One in which nothing is wrong, but for what is given."""
     empty = {"sessions": [], "waiting": [], "locks": [], "schedules": []}
-    counts = {"ended": 0, "outlived": 0, "outlived_at": None, "attempts": 0, "payload": 0}
+    counts = {"ended": 0, "outlived": 0, "outlived_at": None, "attempts": 0, "payload": 0, "crate": None}
     return Census(**{"now": NOW, "newest": NOW, **empty, **counts, **others})
 
 
@@ -185,6 +186,12 @@ class TestSchedules:
     def test_what_is_not_due_yet_or_cannot_be_told(self, spec: str) -> None:
         assert names(schedules=[self.schedule(spec)]) == []
 
+    def test_a_paused_one_is_said_to_be_and_not_missed(self) -> None:
+        [finding] = found(schedules=[self.schedule()._replace(paused_at=NOW - 2 * HOUR)])
+
+        assert (finding.name, finding.severity) == ("paused-schedules", "note")
+        assert finding.found == "1 schedule paused: 'tick' for 2 h"
+
     def test_a_slot_of_this_moment_is_on_its_way(self) -> None:
         assert names(schedules=[self.schedule()._replace(last_slot=NOW - 61 * SECOND)]) == []
 
@@ -196,6 +203,22 @@ class TestTheRest:
         assert (finding.name, finding.severity) == ("clock", "warning")
         assert "2 h behind the newest entry" in finding.found
         assert names(newest=NOW + 5 * SECOND) == []
+
+    def test_a_move_that_was_interrupted(self) -> None:
+        crate = OpenCrate(new_job_id(), 200)
+        packed_at = made_at(crate.crate_id)
+        assert packed_at is not None
+
+        [finding] = found(crate=crate, now=packed_at + 12 * MINUTE)
+        [of_schedules] = found(crate=crate._replace(jobs=0), now=packed_at + 12 * MINUTE)
+
+        assert (finding.name, finding.severity) == ("interrupted-move", "warning")
+        assert "has taken out 200 jobs and has come no further for 12 min" in finding.found
+        assert "run the same move again" in finding.advice
+        assert "the schedules" in of_schedules.found
+        # It is on its way.
+        assert names(crate=crate, now=packed_at + 10 * SECOND) == []
+        assert names(crate=OpenCrate("somebody's", 1)) == ["interrupted-move"]
 
     def test_what_nobody_prunes(self) -> None:
         old = {"outlived": 5, "outlived_at": NOW - HOUR}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import taskmill
-from taskmill import Context, Event, Mill, cron, current_job, every
+from taskmill import Context, Event, Mill, Outgoing, cron, current_job, every
 from taskmill._app import context, lock, result, signature, task
 
 MODULES = [taskmill, taskmill.mill, context, lock, result, signature, task]
@@ -33,7 +33,7 @@ def program() -> Iterator[dict[str, Any]]:
         "store": mill.task(name="store")(lambda number: "stored"),
         "report": mill.task(name="report")(lambda: None),
     }
-    names = [Context, Event, Iterator, Mill, cron, current_job, dataclass, every]
+    names = [Context, Event, Iterator, Mill, Outgoing, Sequence, cron, current_job, dataclass, every]
     with mill.worker(threads=2):
         yield {
             "__name__": "program",

@@ -7,7 +7,9 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-from taskmill._core.identity import new_job_id
+import pytest
+
+from taskmill._core.identity import made_at, new_job_id
 
 MANY = 5_000
 
@@ -19,10 +21,17 @@ def make(count: int) -> list[str]:
 def test_it_is_a_uuid_of_version_7_with_the_time_at_which_it_was_made() -> None:
     before = time.time_ns() // 1_000_000
 
-    made = uuid.UUID(new_job_id())
+    job_id = new_job_id()
+    made = uuid.UUID(job_id)
 
     assert (made.version, made.variant) == (7, uuid.RFC_4122)
     assert before <= made.int >> 80 <= time.time_ns() // 1_000_000
+    assert made_at(job_id) == (made.int >> 80) * 1_000
+
+
+@pytest.mark.parametrize("job_id", ["", "order-17", str(uuid.uuid4()), f"{new_job_id()}0"])
+def test_when_another_id_was_made_nobody_knows(job_id: str) -> None:
+    assert made_at(job_id) is None
 
 
 def test_threads_never_make_the_same() -> None:

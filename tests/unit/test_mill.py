@@ -153,7 +153,7 @@ class TestWrap:
         async def wrapper(context: Context) -> Any:
             yield
 
-        with pytest.raises(ConfigurationError, match="takes a def with one yield, for async tasks too"):
+        with pytest.raises(ConfigurationError, match="is a def with one yield, for what is async, too"):
             mill.wrap(wrapper)  # type: ignore[type-var]
 
 

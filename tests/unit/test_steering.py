@@ -7,6 +7,7 @@ import pytest
 from taskmill import Event, Mill, State, Task, current_job
 from taskmill._app import steering
 from taskmill._core import lifecycle
+from taskmill._core.filter import Filter
 from taskmill._core.instant import MINUTE, SECOND
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.outcome import Succeeded
@@ -156,12 +157,28 @@ class TestSteering:
         worker.run_all()
 
         assert [job.job_id for job in steering.find(mill.app)] == [waiting.id, done.id]
-        assert [job.job_id for job in steering.find(mill.app, states=[State.QUEUED])] == [waiting.id]
-        assert [job.job_id for job in steering.find(mill.app, task="add", queue="default")] == [done.id]
+        assert [job.job_id for job in steering.find(mill.app, Filter(states=[State.QUEUED]))] == [waiting.id]
+        assert [job.job_id for job in steering.find(mill.app, Filter(task="add", queue="default"))] == [
+            done.id
+        ]
         assert [(count.queue, dict(count.states)) for count in steering.queues(mill.app)] == [
             ("default", {State.SUCCEEDED: 1}),
             ("slow", {State.QUEUED: 1}),
         ]
+
+    def test_a_whole_worker_is_stopped_and_nobody_else(self, mill: Mill) -> None:
+        sessions = mill.app.storage.sessions
+        parent = sessions.open(kind="supervisor", lease=MINUTE)
+        children = [sessions.open(kind="worker", lease=MINUTE, parent=parent) for _ in range(2)]
+        client = sessions.open(kind="client", lease=MINUTE)
+        orphan = sessions.open(kind="worker", lease=MINUTE, parent=99)
+
+        assert steering.stop_worker(mill.app, children[1])
+        assert not steering.stop_worker(mill.app, parent)
+        assert not steering.stop_worker(mill.app, client)
+        assert steering.stop_worker(mill.app, orphan)
+        asked = [state.session for state in mill.app.storage.inspection.sessions() if state.is_asked_to_stop]
+        assert asked == [parent, orphan]
 
     def test_purge_deletes_in_batches(self, mill: Mill, add: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(steering, "_BATCH", 2)

@@ -46,7 +46,7 @@ def serve(storage: MemoryStorage, **said: Sequence[str] | None) -> None:
 
 def why(storage: MemoryStorage, job_id: str = "a") -> Sequence[Cause]:
     job = job_of(storage, job_id)
-    steps = storage.inspection.find(pipeline=job.pipeline) if job.pipeline else ()
+    steps = storage.inspection.steps(job.pipeline) if job.pipeline else ()
     before = next((step for step in steps if step.step == job.step - 1), None)
     return causes(job, storage.health.census(), before=before, paused=storage.inspection.paused())
 

@@ -12,6 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from taskmill import State
 from taskmill._app import steering
+from taskmill._core.filter import Filter
 from taskmill._web.access import Tokens
 from taskmill._web.server import Server, ServerOptions
 from tests.web import shop
@@ -42,8 +43,12 @@ def main() -> None:
 
 def take(address: str) -> None:
     """All pictures."""
-    failed = steering.find(shop.mill.app, states=[State.FAILED], task="shop.invoices.archive", limit=1)[0]
-    waiting = next(job for job in steering.find(shop.mill.app, task="shop.reports.yearly") if job.waits_for)
+    failed = steering.find(
+        shop.mill.app, Filter(states=[State.FAILED], task="shop.invoices.archive"), limit=1
+    )[0]
+    waiting = next(
+        job for job in steering.find(shop.mill.app, Filter(task="shop.reports.yearly")) if job.waits_for
+    )
     pictures = {
         "overview": ("/", WIDE, "light"),
         "jobs-dark": ("/jobs", WIDE, "dark"),

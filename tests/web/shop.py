@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from taskmill import Cancel, Mill, Retry, cron, every
 from taskmill._core.instant import MINUTE
-from taskmill._core.tally import Tally
+from taskmill._core.tally import WAITED, Tally
 
 mill = Mill("sqlite:///shop.db")
 GATE = threading.Event()
@@ -127,6 +127,11 @@ def spread_out(store: Mill) -> None:
                 ("shop.stock.check_stock", "succeeded", 12, 70),
                 ("shop.stock.check_stock", "failed", 12, 3),
                 ("shop.orders.import_orders", "succeeded", 19, 9),
+                ("shop.images.resize", WAITED, 14, 80),
+                ("shop.images.resize", WAITED, 18, 20 if ago > 20 else 60),
+                ("shop.mail.send_receipt", WAITED, 15, 55),
+                ("shop.stock.check_stock", WAITED, 13, 73),
+                ("shop.orders.import_orders", WAITED, 20, 9),
             )
         ]
     )

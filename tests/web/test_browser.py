@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from taskmill import Job, Mill, State
 from taskmill._app import steering
 from taskmill._app.visitor import Role
+from taskmill._core.filter import Filter
 from taskmill._web.access import Tokens
 from taskmill._web.server import Server, ServerOptions
 from taskmill._web.site import PAGES
@@ -103,7 +104,7 @@ def screen(screens: Open) -> Screen:
 
 def a_job(mill: Mill, **wanted: object) -> Job:
     """The oldest one that is so."""
-    return steering.find(mill.app, limit=1_000, **wanted)[-1]
+    return steering.find(mill.app, Filter(**wanted), limit=1_000)[-1]
 
 
 def state_of(mill: Mill, job_id: str) -> State | None:
@@ -114,7 +115,7 @@ def state_of(mill: Mill, job_id: str) -> State | None:
 def paths(mill: Mill) -> dict[str, str]:
     """An address of each page, and of jobs of which each says something else."""
     states = (State.FAILED, State.RUNNING, State.QUEUED)
-    jobs = {f"a job, {state}": steering.find(mill.app, states=[state], limit=1) for state in states}
+    jobs = {f"a job, {state}": steering.find(mill.app, Filter(states=[state]), limit=1) for state in states}
     found = {f"a job, {state}": f"/jobs/{found[0].job_id}" for state, found in jobs.items() if found}
     return {
         **{path: path for path in LISTS},
@@ -169,7 +170,7 @@ class TestLooks:
     def test_the_charts_are_drawn(self, screen: Screen) -> None:
         page = screen.open("/")
 
-        expect(page.locator("[data-chart] canvas")).to_have_count(2)
+        expect(page.locator("[data-chart] canvas")).to_have_count(3)
 
 
 class TestHostileTexts:
@@ -261,7 +262,9 @@ class TestOneJob:
         assert (copy.job_id != job_id, copy.args, copy.priority) == (True, '[["/srv/again.jpg",2,2],{}]', 7)
 
     def test_a_job_that_waits_for_a_lock_says_who_has_it(self, screen: Screen, filled: Mill) -> None:
-        waiting = next(job for job in steering.find(filled.app, task="shop.reports.yearly") if job.waits_for)
+        waiting = next(
+            job for job in steering.find(filled.app, Filter(task="shop.reports.yearly")) if job.waits_for
+        )
         page = screen.open(f"/jobs/{waiting.job_id}")
         expect(page.get_by_text("the lock 'reports' is held by a job")).to_be_visible()
 
@@ -304,6 +307,26 @@ class TestManyJobs:
         page.locator("table.jobs a").first.click()
         expect(page.get_by_role("heading", level=1)).to_have_text("shop.mail.send_receipt")
 
+    def test_a_view_is_kept_by_a_name_and_found_again(self, screen: Screen) -> None:
+        page = screen.open("/jobs")
+        page.get_by_label("Tag").fill("receipt")
+        page.get_by_text("Priority, times, session").click()
+        page.get_by_label("from").first.fill("10")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_role("button", name="Keep this view").click()
+        page.get_by_label("Name").fill("Receipts")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Forget it")).to_be_visible()
+
+        page.goto(f"{screen.address}/jobs")
+        page.get_by_role("link", name="Receipts").click()
+
+        expect(page.get_by_label("Tag")).to_have_value("receipt")
+        expect(page.get_by_role("link", name="Receipts")).to_have_attribute("aria-current", "true")
+        expect(page.locator("table.jobs tbody tr").first).to_contain_text("shop.mail.send_receipt")
+        page.get_by_role("button", name="Forget it").click()
+        expect(page.get_by_role("link", name="Receipts")).to_have_count(0)
+
     def test_those_that_are_ticked_are_retried(self, screen: Screen, filled: Mill) -> None:
         failing = [shop.resize.enqueue("/srv/ticked.jpg", -1, number).id for number in range(3)]
         page = screen.open("/jobs?state=failed&text=ticked")
@@ -325,7 +348,7 @@ class TestManyJobs:
             shop.resize.using(delay=3_600).enqueue("/srv/many.jpg", number, 1)
         page = screen.open("/jobs?text=many.jpg")
 
-        page.get_by_label("For").select_option("all")
+        page.locator("select[name=which]").select_option("all")
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Cancel 60 jobs?")
         page.get_by_role("button", name="Cancel 60 jobs").click()
@@ -376,6 +399,30 @@ class TestTheOtherPages:
 
         expect(page.get_by_role("heading", level=1)).to_have_text("shop.clean_up")
         expect(page.locator(".head .badge")).to_have_text("succeeded")
+
+    def test_a_schedule_is_paused_and_goes_on(self, screen: Screen) -> None:
+        page = screen.open("/schedules")
+        row = page.locator("tr", has_text="shop.clean_up")
+
+        row.get_by_role("button", name="Pause").click()
+        expect(row.locator(".badge")).to_have_text("paused")
+        row.get_by_role("button", name="Resume").click()
+
+        expect(row.locator(".badge")).to_have_count(0)
+        expect(page.get_by_text("Schedule shop.clean_up goes on")).to_be_visible()
+
+    def test_a_worker_stops_when_it_is_asked(self, screen: Screen, filled: Mill) -> None:
+        worker = filled.worker(queues=["elsewhere"])
+        worker.start()
+        page = screen.open("/workers")
+
+        page.locator("section", has_text="queues elsewhere").get_by_role("button", name="Stop").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Stop this worker?")
+        page.get_by_role("button", name="Stop it").click()
+
+        expect(page.get_by_text("It was asked to stop: what runs may finish.")).to_be_visible()
+        assert worker.wait(45)
+        expect(page.locator("section", has_text="queues elsewhere")).to_have_count(0)
 
     def test_workers_and_locks_say_what_runs(self, screen: Screen) -> None:
         page = screen.open("/workers")

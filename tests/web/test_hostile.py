@@ -58,6 +58,8 @@ TAGS = frozenset(
             "select",
             "option",
             "datalist",
+            "fieldset",
+            "legend",
             "code",
             "svg",
             "circle",

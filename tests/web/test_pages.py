@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from starlette.applications import Starlette
 
 from taskmill import Mill, State, Visitor, every
 from taskmill._app import steering
+from taskmill._core.census import Serves
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import HOUR, MINUTE
 from taskmill._core.tally import Tally
@@ -230,6 +233,78 @@ class TestActs:
         browser.post("/schedules/run", {"name": "tidy"})
 
         assert [(job.task, job.queue) for job in steering.find(mill.app)] == [("tidy", "q")] * 2
+
+    def test_a_schedule_is_paused_and_goes_on(self, mill: Mill, browser: Browser) -> None:
+        schedules = mill.app.storage.schedules
+        schedules.register(name="tidy", task="tidy", spec="every 3600s")
+        form = {"name": "tidy"}
+
+        assert said(browser, browser.post("/schedules/pause", form)).startswith("Schedule tidy is paused")
+        assert said(browser, browser.post("/schedules/pause", form)) == "That was so already."
+        assert 'action="/schedules/resume"' in browser.get("/schedules").body
+        assert schedules.list()[0].paused_at is not None
+        assert (
+            said(browser, browser.post("/schedules/resume", form))
+            == "Schedule tidy goes on with its next slot."
+        )
+        assert schedules.list()[0].paused_at is None
+
+    def test_a_worker_is_asked_to_stop_once_somebody_is_sure(self, mill: Mill, browser: Browser) -> None:
+        sessions = mill.app.storage.sessions
+        parent = sessions.open(kind="supervisor", lease=HOUR)
+        child = sessions.open(kind="worker", lease=HOUR, parent=parent, serves=Serves(None, ["thread"], []))
+        form = {"session": str(child)}
+
+        assert 'action="/workers/stop"' in browser.get("/workers").body
+        asked = browser.post("/workers/stop", form).body
+        assert asked.count(f"process {os.getpid()}") == 2
+        assert not sessions.is_asked_to_stop(parent)
+        sure = {**form, "sure": "yes"}
+        assert said(browser, browser.post("/workers/stop", sure)).startswith("It was asked to stop")
+        assert sessions.is_asked_to_stop(parent)
+        assert said(browser, browser.post("/workers/stop", sure)) == "It was asked before, or is gone."
+        assert "stopping" in browser.get("/workers").body
+        assert said(browser, browser.post("/workers/stop")) == "Nothing was done: name a session."
+
+
+class TestFilters:
+    def test_the_address_says_which_jobs_are_listed(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a", tags='["mail"]', priority=5), a_job("b", tags='["mail"]'), a_job("c")])
+        worker = Worker(storage)
+        worker.settle(worker.claim_one(), succeeded())
+        long_ago, to_come = "2001-02-03T04:05", "2101-02-03T04:05"
+        listed = {
+            query: [job for job in "abc" if f'id="job-{job}"' in browser.get(f"/jobs?{query}").body]
+            for query in (
+                "tag=mail",
+                "lowest=1&highest=9",
+                "tag=mail&highest=4",
+                f"enqueued_from={long_ago}&enqueued_before={to_come}",
+                f"enqueued_before={long_ago}",
+                f"ended_from={long_ago}",
+                f"session={worker.session}",
+                # What cannot be read lets every job pass.
+                "lowest=low&ended_from=yesterday&session=9999999999999999999999&state=lost",
+            )
+        }
+
+        assert [*listed.values()] == [["a", "b"], ["a"], ["b"], [*"abc"], [], ["a"], ["a"], [*"abc"]]
+
+    def test_what_is_asked_for_goes_along(self, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([a_job(f"{number}", tags='["mail"]') for number in range(60)])
+
+        page = browser.get("/jobs?tag=mail&lowest=0&enqueued_from=2001-02-03T04:05").body
+        older = re.search(r'rel="next" href="([^"]*)"', page)
+        asked = browser.post("/jobs/ask", {"deed": "cancel", "which": "all", "tag": "mail", "lowest": "1"})
+
+        assert older is not None
+        assert {"tag=mail", "lowest=0", "enqueued_from=2001-02-03T04%3A05"} < set(
+            re.split("[?&]", unescape(older[1]))
+        )
+        assert "<details open>" in page
+        assert "tag <b>mail</b>, priority from <b>1</b>" in asked.body
+        assert "Cancel 0 jobs?" in asked.body
 
 
 class TestMounted:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from taskmill import Mill, every
+from taskmill import Mill, Outgoing, every
+from taskmill._app import steering
 from taskmill._app.context import Tenure
 from taskmill._core.event import Event, Notice
+from taskmill._core.filter import Filter
 from taskmill._core.instant import SECOND, from_datetime
 from taskmill._core.job import NewJob, State
+from taskmill._core.lifecycle import Settlement
+from taskmill._core.tally import WAITED, bucket_of
 from taskmill._worker.service import Service
 from taskmill._worker.ticks import prune, rescue
 from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
 from taskmill._worker.ticks.rescue import Rescue
 from taskmill._worker.ticks.schedule import LONGEST_REST, Schedule
+from taskmill._worker.ticks.tally import Tallies
 from taskmill.errors import StoreUnavailable
 from taskmill.testing import FakeClock
+from tests.conformance.builders import Worker as Holder
+from tests.conformance.builders import a_job, released, succeeded
 from tests.worker.builders import LEASE, Lost, busy, claim, job_of, wait_for, with_faults
 
 
@@ -163,7 +171,7 @@ class Slots:
         self._mill = mill
 
     def fired(self) -> int:
-        return len(self._mill.app.storage.inspection.find(task="tick", limit=1_000))
+        return len(self._mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000))
 
     def skipped(self) -> int:
         [state] = self._mill.app.storage.schedules.list()
@@ -190,6 +198,23 @@ class TestSchedule:
 
         assert (slots.fired(), slots.skipped()) == (3, 0)
 
+    def test_what_goes_around_enqueues_goes_around_its_jobs(self, mill: Mill, clock: FakeClock) -> None:
+        Slots(mill, 60)
+
+        @mill.wrap_enqueue
+        def tenant(jobs: Sequence[Outgoing]) -> Iterator[None]:
+            for job in jobs:
+                job.headers["tenant"] = "north"
+            yield
+
+        schedule = Schedule(mill.app)
+        schedule.tick()
+        clock.travel(60)
+        schedule.tick()
+
+        [job] = mill.app.storage.inspection.find(Filter(task="tick"))
+        assert job.headers == {"tenant": "north"}
+
     def test_a_job_is_due_at_its_slot_however_late_that_is_seen(self, mill: Mill, clock: FakeClock) -> None:
         Slots(mill, 60)
         schedule = Schedule(mill.app)
@@ -197,7 +222,7 @@ class TestSchedule:
         clock.travel(200)
         schedule.tick()
 
-        [job] = mill.app.storage.inspection.find(task="tick")
+        [job] = mill.app.storage.inspection.find(Filter(task="tick"))
         slot = from_datetime(job.run_at)
         assert slot % (60 * SECOND) == 0
         assert 0 <= clock.wall() - slot < 60 * SECOND
@@ -217,11 +242,40 @@ class TestSchedule:
             for machine in machines:
                 machine.tick()
 
-        jobs = mill.app.storage.inspection.find(task="tick", limit=1_000)
+        jobs = mill.app.storage.inspection.find(Filter(task="tick"), limit=1_000)
         assert len({from_datetime(job.run_at) // (60 * SECOND) for job in jobs}) == len(jobs)
         # Forward, an hour of slots is left out but for its latest; back, nothing fires until that time comes again.
         assert slots.fired() == 150 - (60 if hours < 0 else 0)
         assert slots.skipped() == (60 if hours > 0 else 0)
+
+    def test_a_paused_one_fires_nothing_and_makes_nothing_up_for_it(
+        self, mill: Mill, clock: FakeClock
+    ) -> None:
+        slots, machines = Slots(mill), [Schedule(mill.app), Schedule(mill.app)]
+        for machine in machines:
+            machine.tick()
+        clock.travel(10)
+        machines[0].tick()
+        steering.pause_schedule(mill.app, "tick")
+
+        rests = []
+        for _ in range(5):
+            clock.travel(10)
+            rests += [machine.tick() for machine in machines]
+        in_the_pause = slots.fired()
+        steering.resume_schedule(mill.app, "tick")
+        for _ in range(2):
+            rests += [machine.tick() for machine in machines]
+        after_it = slots.fired()
+        clock.travel(10)
+        for _ in range(2):
+            for machine in machines:
+                machine.tick()
+
+        assert (in_the_pause, after_it, slots.fired()) == (1, 1, 2)
+        assert slots.skipped() == 0
+        # Those who wait for the end of a pause are no burden, whether they knew of it or found out by a slot.
+        assert sum(rest == 0 for rest in rests) <= len(machines)
 
     def test_each_slot_fires_once_over_a_restart(self, mill: Mill, clock: FakeClock) -> None:
         slots = Slots(mill)
@@ -387,3 +441,30 @@ class TestService:
 def test_the_dead_are_looked_for_several_times_a_second() -> None:
     # The promise is that jobs of a killed worker run again within a second.
     assert rescue.REST <= 0.5
+
+
+class TestTallies:
+    def test_what_ended_is_counted_by_how_long_it_waited_and_ran(self, mill: Mill, clock: FakeClock) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a"), a_job("b", delay=3 * SECOND), a_job("c")])
+        holder = Holder(storage)
+        clock.travel(4)
+        claims = {claimed.job_id: claimed for claimed in holder.claim(3)}
+        started_at = clock.wall()
+        clock.travel(8)
+        tallies, now = Tallies(storage.statistics), clock.wall()
+        never_started = [Settlement(claims["c"], released(), None)]
+
+        tallies.note([Settlement(claims[job_id], succeeded(), started_at) for job_id in "ab"], now)
+        tallies.note(never_started, now)
+        tallies.tick()
+        tallies.tick()
+
+        counted = [tally[1:] for tally in storage.statistics.series(since=0)]
+        ran, one, four = (bucket_of(seconds * SECOND) for seconds in (8, 1, 4))
+        assert counted == [
+            ("add", "released", 0, 1),
+            ("add", "succeeded", ran, 2),
+            ("add", WAITED, one, 1),
+            ("add", WAITED, four, 1),
+        ]

@@ -14,6 +14,7 @@ from typing import NoReturn
 import pytest
 
 from taskmill import Context, Mill
+from taskmill._app import steering
 from taskmill._core.event import Event
 from taskmill._core.job import State
 from taskmill._worker.options import WorkerOptions
@@ -228,6 +229,22 @@ class TestStopping:
         worker.run()
 
         assert result.get(timeout=0) == "done"
+
+    def test_who_is_asked_in_the_store_stops_gracefully(self, mill: Mill) -> None:
+        gate = Gate()
+        result = a_gated_task(mill, gate).enqueue()
+        worker = mill.worker()
+        worker.start()
+        gate.wait_for(1)
+        [session] = mill.app.storage.inspection.sessions()
+
+        assert steering.stop_worker(mill.app, session.session) is True
+        gate.open()
+        worker.finish()
+
+        assert result.state is State.SUCCEEDED
+        assert mill.app.storage.inspection.sessions() == []
+        assert steering.stop_worker(mill.app, session.session) is False
 
     def test_a_burst_runs_what_is_due_and_ends(self, mill: Mill) -> None:
         @mill.task

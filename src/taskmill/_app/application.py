@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from taskmill._app import check, events, within
@@ -20,13 +20,15 @@ from taskmill._app.signals import Signals
 from taskmill._app.watch import EndWatch
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.instant import SECOND, to_datetime
-from taskmill._core.job import Claimed, ErrorInfo, NewJob
+from taskmill._core.job import FINAL, Claimed, ErrorInfo, NewJob
 from taskmill._storage.open import is_shared, open_storage
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from taskmill._app.outgoing import EnqueueWrapper
     from taskmill._app.periodic import Periodic
     from taskmill._app.task import BaseTask
+    from taskmill._core.meter import Meter
     from taskmill._core.payload import Codec
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
@@ -35,6 +37,7 @@ URL_VARIABLE = "TASKMILL_URL"
 DEFAULT_URL = "sqlite:///taskmill.db"
 
 _SHORTEST_LEASE = 1 * SECOND
+_NOTHING_AROUND = nullcontext()
 
 Wrapper = Callable[[Context], AbstractContextManager[object]]
 Hook = Callable[[], object]
@@ -43,8 +46,10 @@ Hook = Callable[[], object]
 class Application:
     """The tasks of a program, who listens to them, and the store that they share.
 
-    - `wrappers` go around each attempt, the first one outermost; hooks around each worker.
+    - `wrappers` go around each attempt, `enqueue_wrappers` around each storing of jobs, the first one outermost; hooks
+      around each worker.
     - `periodics`: the tasks with a schedule, by the name of the schedule.
+    - `meter` counts what becomes of jobs in this process, where that is wanted.
     - `lease` in microseconds, `payload_limit` in bytes.
     """
 
@@ -70,8 +75,10 @@ class Application:
         self.tasks = TaskRegistry()
         self.signals = Signals()
         self.wrappers: list[Wrapper] = []
+        self.enqueue_wrappers: list[EnqueueWrapper] = []
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
+        self.meter: Meter | None = None
         self.periodics: dict[str, Periodic] = {}
         self.holdings = Holdings(lambda: self.storage, self.lease)
         self.watch = EndWatch(lambda: self.storage)
@@ -143,18 +150,37 @@ class Application:
 
         With a *connection* its transaction stores them.
         """
+        with self.departing(jobs):
+            return self._submit(jobs, connection)
+
+    def departing(self, jobs: Sequence[NewJob]) -> AbstractContextManager[None]:
+        """What is around the storing of *jobs*."""
+        if not self.enqueue_wrappers or not jobs:
+            return _NOTHING_AROUND
+        from taskmill._app.outgoing import departing  # noqa: PLC0415  (json costs 3 ms)
+
+        return departing(self.enqueue_wrappers, jobs)
+
+    def _submit(self, jobs: Sequence[NewJob], connection: Any) -> Sequence[str]:
         if connection is not None:
             return within.submit(self, jobs, connection)
         job_ids = self.storage.jobs.add(jobs)
-        if self.signals.wants("enqueued"):
+        if self.hears_of_enqueued:
             # One with a key that is known already was not stored.
             self.tell_enqueued(
                 [job for job, job_id in zip(jobs, job_ids, strict=True) if job.job_id == job_id]
             )
         return job_ids
 
-    def tell_enqueued(self, jobs: Iterable[NewJob]) -> None:
+    @property
+    def hears_of_enqueued(self) -> bool:
+        """Whether anybody here wants to hear of jobs that are stored."""
+        return self.meter is not None or self.signals.wants("enqueued")
+
+    def tell_enqueued(self, jobs: Sequence[NewJob]) -> None:
         """Tell who listens of *jobs* that are stored."""
+        if self.meter is not None:
+            self.meter.happened("enqueued", [(job.task, job.queue) for job in jobs])
         if self.signals.wants("enqueued"):
             for job in jobs:
                 self.signals.emit(events.of_new_job(self, job))
@@ -169,8 +195,11 @@ class Application:
     def tell_notices(self, notices: Iterable[Notice]) -> None:
         """Tell who listens what a store operation did to jobs besides those it was asked about."""
         for kind, job_id, reason in notices:
-            job = self.storage.inspection.job(job_id) if self.signals.wants(kind) else None
+            is_wanted = self.signals.wants(kind) or (self.meter is not None and kind in FINAL)
+            job = self.storage.inspection.job(job_id) if is_wanted else None
             if job is not None:
+                if self.meter is not None:
+                    self.meter.happened(kind, [(job.task, job.queue)])
                 at = to_datetime(self.storage.now())
                 # Of a crash that did not end the job, the history tells.
                 error = job.attempts[-1].error if kind == "crashed" and job.attempts else job.error

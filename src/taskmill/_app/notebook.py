@@ -49,7 +49,7 @@ def of_pipeline(app: Application, job_ids: Sequence[str], task: str) -> str:
         first = app.storage.inspection.job(job_ids[0])
         if first is None:
             return "<p>The store does not hold its first step (any more).</p>"
-        steps = app.storage.inspection.find(pipeline=first.pipeline, limit=len(job_ids))
+        steps = app.storage.inspection.steps(first.pipeline or "", limit=len(job_ids))
         rows = [(step.step + 1, step.job_id, step.task, _state(step)) for step in steps]
         return _table(("step", "job", "task", "state"), rows)
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, cast
 
 from taskmill._app.events import history, of_job
 from taskmill._core.event import Event
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import to_datetime
-from taskmill._core.job import NewJob, OwnExecutor, State
+from taskmill._core.job import NewJob, OwnExecutor
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
     from taskmill._core.record import Job
     from taskmill._storage.base import CancelAnswer, QueueCount
 
+_WORKERS = frozenset({"worker", "supervisor"})
 _BATCH = 1_000
 """Rows in one transaction of a purge, so that nobody has to wait long for it."""
 
 
-def find(
-    app: Application,
-    *,
-    states: Collection[State] = (),
-    task: str | None = None,
-    queue: str | None = None,
-    limit: int = 100,
-) -> Sequence[Job]:
-    """The jobs that match all that is given, newest first, without their attempts."""
-    return app.storage.inspection.find(states=states, task=task, queue=queue, limit=limit)
+def find(app: Application, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
+    """Up to *limit* jobs that are *wanted*, newest first, without their attempts."""
+    return app.storage.inspection.find(wanted, limit=limit)
 
 
 def cancel(app: Application, job_id: str) -> bool:
@@ -121,6 +116,33 @@ def pause(app: Application, queue: str) -> bool:
 def resume(app: Application, queue: str) -> bool:
     """Let the jobs of *queue* begin again; False where it is not paused."""
     return app.storage.jobs.resume(queue)
+
+
+def pause_schedule(app: Application, name: str) -> bool:
+    """Let no slot of a schedule fire any more, in whatever worker; False where that is so already, or there is none.
+
+    Its slots in the pause are not made up for: from `resume_schedule` on it owes nothing before that.
+    """
+    return app.storage.schedules.pause(name)
+
+
+def resume_schedule(app: Application, name: str) -> bool:
+    """Let the slots of a schedule fire again, from the next one on; False where it is not paused."""
+    return app.storage.schedules.resume(name)
+
+
+def stop_worker(app: Application, session: int) -> bool:
+    """Ask a worker to stop as on SIGTERM, by any of its sessions; False where it was asked before, or is gone.
+
+    Meant is all of a `taskmill worker`, its supervisor and every process under it, which starts nothing anew then. What
+    watches over that, such as systemd, sees it end with status 0. It is seen within a second or two.
+    """
+    known = {state.session: state for state in app.storage.inspection.sessions()}
+    state = known.get(session)
+    if state is None or state.kind not in _WORKERS:
+        return False
+    whole = known.get(state.parent or 0, state)
+    return app.storage.sessions.ask_to_stop(whole.session)
 
 
 def queues(app: Application) -> Sequence[QueueCount]:

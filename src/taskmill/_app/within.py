@@ -27,10 +27,11 @@ async def asubmit(app: Application, jobs: Sequence[NewJob], connection: Any) -> 
     """As `submit`; nothing of ours blocks the event loop, and the connection is used by nobody but this coroutine."""
     from taskmill._storage.callers.find import async_caller_of, within  # noqa: PLC0415  (as above)
 
-    entry = await in_thread(app.storage.jobs.join, jobs)
-    if (caller := async_caller_of(connection)) is not None:
-        return await entry.athrough(caller)
-    return await within(connection, partial(_through, app, jobs, entry))
+    with app.departing(jobs):
+        entry = await in_thread(app.storage.jobs.join, jobs)
+        if (caller := async_caller_of(connection)) is not None:
+            return await entry.athrough(caller)
+        return await within(connection, partial(_through, app, jobs, entry))
 
 
 def _through(app: Application, jobs: Sequence[NewJob], entry: Entry, caller: Caller) -> Sequence[str]:
@@ -42,7 +43,7 @@ def _through(app: Application, jobs: Sequence[NewJob], entry: Entry, caller: Cal
 def _after_commit(app: Application, jobs: Sequence[NewJob], job_ids: Sequence[str]) -> None:
     """Wake workers, and tell who listens of the jobs that are there."""
     app.storage.wake.jobs_added()
-    if app.signals.wants("enqueued"):
+    if app.hears_of_enqueued:
         # The caller has committed: nothing that goes wrong here is an error of that.
         with suppress(StoreError):
             app.tell_enqueued(

@@ -18,6 +18,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.target import import_all, load
 from taskmill._cli.text import complain
 from taskmill._cli.worker import configure, options_of, target_of
+from taskmill._core.meter import Meter
 from taskmill._worker.bond import die_with, go_before_the_parent, leave_signals_to_the_parent
 from taskmill._worker.child import Child
 from taskmill._worker.line import Line
@@ -60,7 +61,9 @@ def _serve(child: Child, arguments: Any) -> int:
     """Import the application and work; all that goes wrong is told here, as the status and in words."""
     try:
         mill = _load(arguments)
-        logs.configure("debug" if arguments.verbose else arguments.log_level)
+        logs.configure("debug" if arguments.verbose else arguments.log_level, arguments.log_format)
+        # Somebody may ask for what is counted.
+        mill.app.meter = None if arguments.http is None else Meter()
         child.run(mill.app, options_of(arguments))
         mill.close()
     except TaskmillError as error:

@@ -14,6 +14,7 @@ from taskmill._cli import exit_code, store
 from taskmill._cli.job import as_full_json, as_json, as_text, when
 from taskmill._cli.parser import Parser, positive, some_of
 from taskmill._cli.text import Column, complain, put, table, terminal_width
+from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
@@ -113,7 +114,7 @@ def _configure_steering(parser: Parser, steer: Steer) -> None:
 def _list(app: Application, arguments: Any) -> int:
     states = [State(state) for state in arguments.state or ()]
     jobs = steering.find(
-        app, states=states, task=arguments.task, queue=arguments.queue, limit=arguments.limit
+        app, Filter(states=states, task=arguments.task, queue=arguments.queue), limit=arguments.limit
     )
     if arguments.json:
         put(json.dumps({"jobs": [as_json(job) for job in jobs]}))
@@ -142,7 +143,7 @@ def _show(app: Application, arguments: Any) -> int:
     if job is None:
         complain(f"there is no job {arguments.job_id!r}; `taskmill jobs list` prints whole ids")
         return exit_code.FAILURE
-    steps = app.storage.inspection.find(pipeline=job.pipeline, limit=_STEPS_SHOWN) if job.pipeline else ()
+    steps = app.storage.inspection.steps(job.pipeline, limit=_STEPS_SHOWN) if job.pipeline else ()
     if arguments.json:
         put(json.dumps(as_full_json(job, steps)))
     else:

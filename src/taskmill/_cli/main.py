@@ -37,6 +37,7 @@ COMMANDS = {
     "move": Command("taskmill._cli.move", "move all jobs to another store, while both are in use"),
     "export": Command("taskmill._cli.exporting", "write what a store holds as lines of JSON"),
     "import": Command("taskmill._cli.importing", "store what an export says"),
+    "healthcheck": Command("taskmill._cli.healthcheck", "ask a worker whether it is well"),
     "bench": Command("taskmill._cli.bench", "measure how fast a store is"),
     "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
 }

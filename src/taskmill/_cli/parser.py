@@ -72,7 +72,11 @@ class Parser(argparse.ArgumentParser):
             options |= {"action": "store_const", "const": True}
         else:
             options["type"] = read
-        fallback = "" if default in {None, False} else f"default: {default:g}; "
+        fallback = (
+            ""
+            if default in {None, False}
+            else f"default: {default if isinstance(default, str) else format(default, 'g')}; "
+        )
         action = self.add_argument(*flags, help=f"{told} ({fallback}{variable})", **options)
         self._settings.append(_Setting(action.dest, variable, read or _flag, default))
 
@@ -137,6 +141,21 @@ def port(text: str) -> int:
     if number > 65_535:  # noqa: PLR2004  (there are no more)
         raise argparse.ArgumentTypeError(f"{text} is no port, the last one is 65535")
     return number
+
+
+class Address(NamedTuple):
+    """Where to listen, or whom to ask."""
+
+    host: str
+    port: int
+
+
+def address(text: str) -> Address:
+    """HOST:PORT; without a host, all addresses of this machine."""
+    host, colon, number = text.rpartition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT, such as 127.0.0.1:8080 or :8080")
+    return Address(host.removeprefix("[").removesuffix("]") or "0.0.0.0", port(number))  # noqa: S104  (as it was asked)
 
 
 def seconds(text: str) -> float:

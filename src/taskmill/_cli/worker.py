@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from taskmill._app.listening import listen
 from taskmill._cli import logs
-from taskmill._cli.parser import Parser, names, one_of, positive, seconds, whole
+from taskmill._cli.parser import Parser, address, names, one_of, positive, seconds, whole
 from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import is_shared, shown
@@ -75,6 +77,14 @@ def configure(parser: Parser) -> None:
         metavar="MODULES",
         told="modules that define tasks, parted by commas, beside those of Mill(imports=...); may be repeated",
     )
+    parser.setting(
+        "--http",
+        variable="TASKMILL_WORKER_HTTP",
+        read=address,
+        metavar="HOST:PORT",
+        told="answer /healthz, /readyz, /metrics and /queues/NAME there, to everybody who can reach it; :PORT is on "
+        "all addresses of this machine",
+    )
     _configure_recycling(parser)
     _configure_log(parser)
 
@@ -83,7 +93,7 @@ def run(arguments: Any) -> int:
     """Supervise the processes that run the jobs; returns when all have stopped."""
     target_of(arguments)
     options_of(arguments)
-    logs.configure("debug" if arguments.verbose else arguments.log_level)
+    logs.configure("debug" if arguments.verbose else arguments.log_level, arguments.log_format)
     options = SupervisorOptions(
         processes=arguments.processes,
         grace=arguments.grace,
@@ -93,7 +103,11 @@ def run(arguments: Any) -> int:
     )
     words = arguments.given[arguments.given.index("worker") + 1 :]
     command = partial(_command, words)
-    return Parent(options, command, lambda hello: _announce(hello, arguments)).run()
+    http = None if arguments.http is None else listen(*arguments.http)
+    parent = Parent(
+        options, command, lambda hello: _announce(hello, arguments, http), version=installed(), http=http
+    )
+    return parent.run()
 
 
 def target_of(arguments: Any) -> str:
@@ -191,6 +205,14 @@ def _configure_log(parser: Parser) -> None:
         told=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
     )
     parser.setting(
+        "--log-format",
+        variable="TASKMILL_WORKER_LOG_FORMAT",
+        read=one_of("log format", logs.FORMATS),
+        default="text",
+        metavar="FORMAT",
+        told="text, or json: one object a line, of all that the worker and its application log",
+    )
+    parser.setting(
         "--job-logs",
         variable="TASKMILL_WORKER_JOB_LOGS",
         read=one_of("level of job logs", JOB_LOGS),
@@ -208,16 +230,20 @@ def _configure_log(parser: Parser) -> None:
     )
 
 
-def _announce(hello: Hello, arguments: Any) -> None:
+def _announce(hello: Hello, arguments: Any, http: socket.socket | None) -> None:
     """The line that says that jobs are run from now on, and what is odd about that."""
-    print(clean(_start_line(hello, arguments)), file=sys.stderr, flush=True)
+    line = clean(_start_line(hello, arguments, http))
+    if arguments.log_format == "json":
+        logger.info(line)
+    else:
+        print(line, file=sys.stderr, flush=True)
     if not hello.tasks:
         logger.warning("no tasks are defined: name the modules that do with Mill(imports=[...]) or --import")
     if not is_shared(hello.url):
         logger.warning("%s lives in one process: nobody else can enqueue jobs for it", hello.url)
 
 
-def _start_line(hello: Hello, arguments: Any) -> str:
+def _start_line(hello: Hello, arguments: Any, http: socket.socket | None) -> str:
     facts = (
         counted(hello.tasks, "task"),
         counted(hello.schedules, "schedule"),
@@ -227,6 +253,7 @@ def _start_line(hello: Hello, arguments: Any) -> str:
         counted(arguments.coroutines, "coroutine"),
         counted(arguments.process_slots, "process slot"),
         f"process {os.getpid()}",
+        *([] if http is None else [f"HTTP on {arguments.http.host} port {http.getsockname()[1]}"]),
     )
     return f"taskmill {installed()} worker on {shown(hello.url)}: {'; '.join(facts)}"
 

@@ -55,12 +55,20 @@ class HeldLock(NamedTuple):
 
 
 class KnownSchedule(NamedTuple):
-    """A schedule as the store knows it."""
+    """A schedule as the store knows it; `paused_at` is None where it fires."""
 
     name: str
     task: str
     spec: str
     last_slot: int
+    paused_at: int | None = None
+
+
+class OpenCrate(NamedTuple):
+    """What a move has taken out of the store and is not known to be in the other one: its id, and how many jobs."""
+
+    crate_id: str
+    jobs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +77,8 @@ class Census:
 
     - `newest`: the latest instant that anything in the store happened at, by the wall clock of then;
     - `ended`: jobs that have; `outlived`: those of them whose time to be kept is over, the longest since `outlived_at`;
-    - `attempts`: the rows of history; `payload`: bytes of arguments and results.
+    - `attempts`: the rows of history; `payload`: bytes of arguments and results;
+    - `crate`: where a move is under way, or was interrupted.
     """
 
     now: int
@@ -83,8 +92,17 @@ class Census:
     outlived_at: int | None
     attempts: int
     payload: int
+    crate: OpenCrate | None
 
     @property
     def working(self) -> Sequence[Serves]:
         """What the workers that live take."""
         return [each.serves for each in self.sessions if each.life == "alive" and each.serves]
+
+    def waits(self) -> dict[str, int]:
+        """For how long the first due job of each queue has been waiting, where there is one."""
+        oldest: dict[str, int] = {}
+        for waiting in self.waiting:
+            if waiting.oldest is not None:
+                oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
+        return {queue: max(0, self.now - at) for queue, at in oldest.items()}

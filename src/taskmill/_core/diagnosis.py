@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Serves, Waiting
 from taskmill._core.finding import Finding, error, note, warning
+from taskmill._core.identity import made_at
 from taskmill._core.instant import HOUR, MINUTE, SECOND
 from taskmill._core.schedule import of_spec
 from taskmill._core.wording import counted, listed, sized, span
@@ -16,6 +17,7 @@ _LONG_WAIT = 10 * MINUTE
 _LONG_LOCK = 1 * HOUR
 _LATE_SLOT = 1 * MINUTE
 _CLOCK_STEP = 5 * SECOND
+_LONG_CRATE = 10 * SECOND
 _MUCH_PAYLOAD = 256 << 20
 _MANY_ATTEMPTS = 100_000
 
@@ -165,7 +167,16 @@ def _held(count: int) -> str:
 
 
 def _schedules(census: Census) -> Iterator[Finding]:
-    late = {schedule: slot for schedule in census.schedules for slot in _late_slots(schedule, census.now)}
+    paused = [schedule for schedule in census.schedules if schedule.paused_at is not None]
+    if paused:
+        names = [f"{each.name!r} for {_lasting(census.now - (each.paused_at or 0))}" for each in paused]
+        yield note(
+            "paused-schedules",
+            f"{counted(len(paused), 'schedule')} paused: {listed(names)}",
+            "taskmill schedules resume NAME lets the next slot fire; those in the pause are not made up for",
+        )
+    running = [schedule for schedule in census.schedules if schedule.paused_at is None]
+    late = {schedule: slot for schedule in running for slot in _late_slots(schedule, census.now)}
     working = census.working
     known = {task for serves in working for task in serves.tasks}
     left_over = [schedule for schedule in late if working and schedule.task not in known]
@@ -189,13 +200,18 @@ def _schedules(census: Census) -> Iterator[Finding]:
 
 def _late_slots(schedule: KnownSchedule, now: int) -> Iterator[int]:
     """The first slot that should have fired by now, if there is one."""
+    lag = lag_of(schedule, now)
+    if lag is not None and lag > _LATE_SLOT:
+        yield now - lag
+
+
+def lag_of(schedule: KnownSchedule, now: int) -> int | None:
+    """For how long its next slot is overdue; None where only a worker can tell, as of an application's own making."""
     try:
         slot = of_spec(schedule.spec).next_after(schedule.last_slot)
     except ValueError:
-        # Of an application's own making: only a worker can tell.
-        return
-    if slot is not None and slot + _LATE_SLOT < now:
-        yield slot
+        return None
+    return 0 if slot is None else max(0, now - slot)
 
 
 def _overdue(schedules: Sequence[KnownSchedule], late: dict[KnownSchedule, int], now: int) -> str:
@@ -210,6 +226,24 @@ def _clock(census: Census) -> Iterator[Finding]:
             "clock",
             f"the wall clock of this host is {_lasting(ahead)} behind the newest entry of the store",
             "check the time of this host: until it has caught up, schedules and new delayed jobs are late",
+        )
+
+
+# --- moving house
+
+
+def _crate(census: Census) -> Iterator[Finding]:
+    """While a move is under way each crate is there for a moment only, but one follows the other."""
+    if census.crate is None:
+        return
+    age = census.now - (made_at(census.crate.crate_id) or 0)
+    if age > _LONG_CRATE:
+        what = counted(census.crate.jobs, "job") if census.crate.jobs else "the schedules"
+        yield warning(
+            "interrupted-move",
+            f"taskmill move has taken out {what} and has come no further for {_lasting(age)}: what it took out "
+            "runs in neither store",
+            "run the same move again, with the same two stores: it goes on where it was",
         )
 
 
@@ -259,6 +293,7 @@ _RULES: Sequence[Callable[[Census], Iterator[Finding]]] = (
     _locks,
     _schedules,
     _clock,
+    _crate,
     _outlived,
     _growth,
 )

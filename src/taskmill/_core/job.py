@@ -89,7 +89,7 @@ class Claimed(NamedTuple):
 
     `ref` is the store's own handle of the job; `plain` says that ending the job touches no other row
     (no lock, no pipeline, result kept); `given` is the encoded result of the step before; `crashes`: how often
-    the job took down a process in which it ran alone.
+    the job took down a process in which it ran alone; `due_at`: since when it could have been claimed, by its time.
     """
 
     ref: int
@@ -105,6 +105,7 @@ class Claimed(NamedTuple):
     given: str | None
     headers: str | None
     crashes: int = 0
+    due_at: int = 0
 
 
 class ErrorInfo(NamedTuple):

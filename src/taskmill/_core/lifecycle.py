@@ -43,7 +43,8 @@ class Transition(NamedTuple):
     """The ending of an attempt: the job's next state and what is written with it.
 
     `delay` (microseconds) applies to QUEUED. `hand_back` gives the attempt back: it was no failure. `hand_on`: only
-    who knows its task shall claim it. `crashes` is what the ending adds to the job's count of them.
+    who knows its task shall claim it. `crashes` is what the ending adds to the job's count of them. `why` is for the
+    log, and stored nowhere.
     """
 
     state: State
@@ -55,6 +56,7 @@ class Transition(NamedTuple):
     hand_back: bool = False
     hand_on: bool = False
     crashes: int = 0
+    why: str = ""
 
     @property
     def acquits(self) -> bool:
@@ -98,8 +100,8 @@ def end(  # noqa: C901  (one case for each outcome)
             return Transition(State.CANCELLED, "cancelled", reason=Reason.REVOKED)
         case Unknown():
             return _hand_on(claimed)
-        case Released():
-            return Transition(State.QUEUED, "released", hand_back=True)
+        case Released(why):
+            return Transition(State.QUEUED, "released", hand_back=True, why=why)
     assert_never(outcome)
 
 
@@ -131,7 +133,8 @@ def _fail(error: ErrorInfo, reason: Reason) -> Transition:
 def _hand_on(claimed: Claimed) -> Transition:
     # Suspects are claimed by anybody who runs them alone, whatever tasks he knows, so they must not come back at once.
     delay = _suspect_wait(claimed) if claimed.executor == "alone" else 0
-    return Transition(State.QUEUED, "released", delay=delay, hand_back=True, hand_on=True)
+    why = "here is no task of that name, or no slot of its executor"
+    return Transition(State.QUEUED, "released", delay=delay, hand_back=True, hand_on=True, why=why)
 
 
 def _suspect_wait(claimed: Claimed) -> int:

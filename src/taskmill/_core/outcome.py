@@ -79,7 +79,9 @@ class Revoked(NamedTuple):
 
 
 class Released(NamedTuple):
-    """The worker gives the job back unfinished: it stops, or it claimed more than it can run soon."""
+    """The worker gives the job back unfinished, because of *why*: a sentence for its log."""
+
+    why: str = "its worker stops"
 
 
 Outcome = (

@@ -9,10 +9,15 @@ KEPT_MINUTES = 24 * 60
 """How long a minute is remembered."""
 
 
+WAITED = "waited"
+"""The event of an attempt that has started, by its bucket: for how long it had been due by then."""
+
+
 class Tally(NamedTuple):
     """So many attempts of *task* came to *event* in a *minute* (counted since the epoch).
 
-    They ran for so many microseconds as take *bucket* binary digits; those that never started have bucket 0.
+    They ran (of WAITED: waited) for so many microseconds as take *bucket* binary digits; those that never started have
+    bucket 0. Each attempt that started and ended is counted twice: by how it ended, and as WAITED.
     """
 
     minute: int

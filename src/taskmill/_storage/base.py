@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from taskmill._core.census import Census, Serves
 from taskmill._core.event import Notice
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.finding import Finding
 from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.journal import Sheet
@@ -60,7 +61,10 @@ class Outcome(NamedTuple):
 
 
 class ScheduleState(NamedTuple):
-    """What the store knows of a schedule; `last_slot` is the latest slot that fired or was skipped."""
+    """What the store knows of a schedule; `last_slot` is the latest slot that fired or was skipped.
+
+    `paused_at`: since when no slot of it fires; None: it does.
+    """
 
     name: str
     task: str
@@ -69,6 +73,7 @@ class ScheduleState(NamedTuple):
     fired: int
     skipped: int
     last_job: str | None
+    paused_at: int | None = None
 
 
 class LockState(NamedTuple):
@@ -107,6 +112,7 @@ class SessionState:
     parent: int | None
     started_at: datetime
     running: int
+    is_asked_to_stop: bool = False
 
 
 class Load(NamedTuple):
@@ -353,6 +359,17 @@ class SessionStore(ABC):
         nothing. Notices `released` (or `cancelled`).
         """
 
+    @abstractmethod
+    def ask_to_stop(self, session: int) -> bool:
+        """Ask the process of a session to come to an end; False where it was asked before, or is gone.
+
+        Nothing else follows from it: whoever renews the session asks now and then whether it `is_asked_to_stop`.
+        """
+
+    @abstractmethod
+    def is_asked_to_stop(self, session: int) -> bool:
+        """Whether somebody asked for it; False where the session is gone."""
+
 
 class ScheduleStore(ABC):
     """Periodic work: each slot once, whoever asks."""
@@ -365,8 +382,17 @@ class ScheduleStore(ABC):
     def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         """Account for all slots behind *after* up to *slot*: store the job, if any, and count *skipped*, together.
 
-        False, and nothing done, unless *after* is the schedule's `last_slot` still, and *slot* is later.
+        False, and nothing done, unless *after* is the schedule's `last_slot` still, *slot* is later, and it is not
+        paused.
         """
+
+    @abstractmethod
+    def pause(self, name: str) -> bool:
+        """Let no slot of the schedule fire any more; False where that is so already, or where there is none."""
+
+    @abstractmethod
+    def resume(self, name: str) -> bool:
+        """Take the pause back; False where there is none. The schedule owes nothing before now."""
 
     @abstractmethod
     def list(self) -> Sequence[ScheduleState]:
@@ -459,7 +485,7 @@ class Transfer(ABC):
         Returns the ids of the jobs that were not stored because theirs, or their (task, key), is stored already. The
         others are as they were (state, place in the queue, fence, attempts, time to be kept), but wait for no lock and
         are no session's. A schedule that is known here and has fired goes on behind the later of both slots; one
-        that has not, where it was.
+        that has not, where it was. It is paused if it was so in either store.
         """
 
     @abstractmethod
@@ -479,34 +505,20 @@ class Inspection(ABC):
         """Everything that is known of a job, with its attempts."""
 
     @abstractmethod
-    def find(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        pipeline: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Job]:
-        """Jobs that match all that is given, newest first, without their attempts; a pipeline's by step."""
+    def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
+        """Up to *limit* jobs that are *wanted*, newest first, without their attempts."""
 
     @abstractmethod
-    def search(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        text: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        """A page of the jobs that match all that is given, newest first, without their attempts.
+    def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
+        """The first *limit* jobs of a pipeline that are stored, by step, without their attempts."""
 
-        *text* is found in a job's id, task, queue or key and, as JSON writes it, in its tags, arguments, result or
-        error; A to Z are the same as a to z. *after* is `Page.more` of the page before, or anything else that was one
-        once: a job that was on an earlier page is not on this one, and those that have been deleted since harm nothing.
-        The store bounds how many jobs it reads for a page: it may hold fewer than *limit*, or none, with more to come.
+    @abstractmethod
+    def search(self, wanted: Filter = EVERY, *, after: str | None = None, limit: int = 100) -> Page:
+        """A page of the jobs that are *wanted*, newest first, without their attempts.
+
+        *after* is `Page.more` of the page before, or anything else that was one once: a job that was on an earlier page
+        is not on this one, and those that have been deleted since harm nothing. The store bounds how many jobs it reads
+        for a page: it may hold fewer than *limit*, or none, with more to come.
         """
 
     @abstractmethod

@@ -1,13 +1,14 @@
-"""What the workers counted, as curves by the minute."""
+"""What the workers counted, as curves by the minute, and what it comes to."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-from taskmill._core.tally import Tally, quantile
+from taskmill._core.tally import WAITED, Tally, quantile
 
 MINUTES = 60
 # An attempt that is retried has failed too, this time.
@@ -15,24 +16,40 @@ _KINDS = {"succeeded": ("succeeded",), "failed": ("failed", "retrying", "crashed
 _RAN = frozenset(kind for kinds in _KINDS.values() for kind in kinds)
 
 
+class Spread(NamedTuple):
+    """Within which time half of them were done, and all but one in twenty."""
+
+    middle: timedelta
+    slow: timedelta
+
+
 class Curves(NamedTuple):
-    """Two charts, as the script of the page takes them, and how many attempts ended in a minute of the latest ones."""
+    """The charts, as the script of the page takes them; how many attempts ended in a minute of the latest ones.
+
+    `wait` and `run` are of all that was counted; None of nothing.
+    """
 
     ended: str
+    waited: str
     ran: str
     rate: float
-    is_empty: bool
+    number: int
+    wait: Spread | None
+    run: Spread | None
 
 
 def curves(tallies: Sequence[Tally], minute: int) -> Curves:
     """Of the hour that ends with *minute*; the last minute is not over, so the rate is that of the five before it."""
     minutes = range(minute - MINUTES + 1, minute + 1)
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    buckets: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    ran: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    waited: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for at, _, event, bucket, count in tallies:
         counts[event][at] += count
         if event in _RAN:
-            buckets[at][bucket] += count
+            ran[at][bucket] += count
+        elif event == WAITED:
+            waited[at][bucket] += count
     lines = {
         name: [sum(counts[kind][at] for kind in kinds) for at in minutes] for name, kinds in _KINDS.items()
     }
@@ -43,17 +60,33 @@ def curves(tallies: Sequence[Tally], minute: int) -> Curves:
             [("succeeded", "--succeeded", lines["succeeded"]), ("failed", "--failed", lines["failed"])],
             "",
         ),
-        _chart(
-            minutes,
-            [
-                ("p50", "--running", _within(buckets, minutes, 0.5)),
-                ("p95", "--blocked", _within(buckets, minutes, 0.95)),
-            ],
-            "s",
-        ),
+        _times(waited, minutes),
+        _times(ran, minutes),
         sum(ended) / 5,
-        not tallies,
+        sum(map(sum, lines.values())),
+        _spread(waited),
+        _spread(ran),
     )
+
+
+def _times(buckets: Mapping[int, Counter[int]], minutes: Sequence[int]) -> str:
+    series = [
+        ("p50", "--running", _within(buckets, minutes, 0.5)),
+        ("p95", "--blocked", _within(buckets, minutes, 0.95)),
+    ]
+    return _chart(minutes, series, "s")
+
+
+def _spread(buckets: Mapping[int, Counter[int]]) -> Spread | None:
+    return spread_of(sum(buckets.values(), Counter()))
+
+
+def spread_of(buckets: Mapping[int, int]) -> Spread | None:
+    """Of durations, counted by bucket."""
+    middle, slow = (quantile(buckets.items(), share) for share in (0.5, 0.95))
+    if middle is None or slow is None:
+        return None
+    return Spread(timedelta(microseconds=middle), timedelta(microseconds=slow))
 
 
 def _within(buckets: Mapping[int, Counter[int]], minutes: Iterable[int], share: float) -> list[float | None]:

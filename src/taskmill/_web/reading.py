@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from taskmill._app.application import Application
 from taskmill._app.doctor import worst_first
+from taskmill._app.kept import Kept
 from taskmill._core.census import Census
 from taskmill._core.diagnosis import diagnose
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Inspection, QueueCount, Storage
-from taskmill._web.kept import Kept
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.

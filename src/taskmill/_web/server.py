@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import signal
-import socket
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ from ipaddress import ip_address
 import uvicorn
 
 from taskmill._app.application import Application
+from taskmill._app.listening import listen
 from taskmill._app.visitor import Role
 from taskmill._web.access import Tokens
 from taskmill._web.guard import LOOPBACK, Guard
@@ -50,7 +50,7 @@ class Server:
             )
         tokens = options.tokens or {options.role: secrets.token_hex(16)}
         auth = Tokens(tokens)
-        self._socket = _listen(options.host, options.port)
+        self._socket = listen(options.host, options.port)
         self.port = int(self._socket.getsockname()[1])
         self._host = options.host
         self._token = None if options.tokens else next(iter(tokens.values()))
@@ -116,20 +116,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        # Who comes before the server is ready waits for it.
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
-    return listener
 
 
 def _names_of(host: str) -> Iterator[str]:

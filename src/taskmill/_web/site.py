@@ -65,6 +65,9 @@ ACTIONS: dict[str, Handler] = {
     "/queues/purge": queues.purge,
     "/tasks/enqueue": enqueue.act,
     "/schedules/run": schedules.run,
+    "/schedules/pause": schedules.pause,
+    "/schedules/resume": schedules.resume,
+    "/workers/stop": workers.stop,
 }
 
 

@@ -38,7 +38,7 @@ class Child:
 
     def __init__(self, line: Line, *, max_jobs: int) -> None:
         self._line = line
-        self._place = Place(serves="others", replace=self._want_out, max_jobs=max_jobs)
+        self._place = Place(serves="others", replace=self._want_out, pulse=line.say, max_jobs=max_jobs)
         self._has_begun = threading.Event()
         self._welcome = threading.Event()
         self._app: Application | None = None

@@ -59,10 +59,10 @@ class Guardian:
             self._open_first_session()
         return self.session
 
-    def renew(self, pids: Collection[int]) -> None:
-        """Push out the leases: its own, and those of the children that live."""
+    def renew(self, pids: Collection[int]) -> bool:
+        """Push out the leases: its own, and those of the children that live; False if the store did not take it."""
         if self._storage is None:
-            return
+            return True
         try:
             if not self._own or not self._storage.sessions.renew(self._own[-1]):
                 self._open_session()
@@ -72,6 +72,8 @@ class Guardian:
                     self._storage.sessions.renew(session)
         except StoreError as error:
             logger.warning("%s; the leases of the worker's processes are renewed again soon", error)
+            return False
+        return True
 
     def release(self, pid: int, settlements: Sequence[Settlement]) -> None:
         """A child is gone and not to blame: what it left is recorded, what it held goes back."""
@@ -121,6 +123,15 @@ class Guardian:
         # Until the store changes there will be none.
         self._seen = None if has_suspects else seen
         return has_suspects
+
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody has asked in the store for the end of this worker."""
+        if self._storage is None or self.session is None:
+            return False
+        try:
+            return self._storage.sessions.is_asked_to_stop(self.session)
+        except StoreError:
+            return False
 
     def close(self) -> None:
         """Try once to do what is left, end its session, and let go of the store.
@@ -195,8 +206,8 @@ class Guardian:
             return []
         stale = {settlement.claimed.job_id for settlement in turn.stale}
         recorded = [settlement for settlement in settlements if settlement.claimed.job_id not in stale]
-        for claimed, transition, _ in recorded:
-            log_ending(claimed, transition)
+        for settlement in recorded:
+            log_ending(settlement, storage.now())
         told = [
             Notice(transition.event, claimed.job_id, transition.reason) for claimed, transition, _ in recorded
         ]

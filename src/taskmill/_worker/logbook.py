@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, NamedTuple
 
+from taskmill._core.instant import SECOND
 from taskmill._core.job import Claimed, State
-from taskmill._core.lifecycle import Transition
+from taskmill._core.lifecycle import Settlement
 
 logger = logging.getLogger("taskmill.worker")
 
@@ -13,20 +15,35 @@ logger = logging.getLogger("taskmill.worker")
 _SETBACKS = {"retrying", "crashed"}
 
 
-def log_ending(claimed: Claimed, transition: Transition) -> None:
+class Ending(NamedTuple):
+    """What a record is about, for handlers that want more than its text: the attribute `taskmill` of the record."""
+
+    claimed: Claimed
+    seconds: float | None
+    traceback: str
+
+
+def log_ending(settlement: Settlement, now: int) -> None:
     """One record: failures are errors, what is tried again after one a warning, successes for debugging only."""
-    if transition.state is State.SUCCEEDED:
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s succeeded", name_of(claimed))
-        return
+    claimed, transition, started_at = settlement
     error = transition.error
-    what = "" if error is None else f": {error}"
+    trace = error.traceback.rstrip() if error is not None and transition.event == "failed" else ""
+    level = _level_of(settlement)
+    if logger.isEnabledFor(level):
+        seconds = None if started_at is None else max(0, now - started_at) / SECOND
+        extra: dict[str, Any] = {"taskmill": Ending(claimed, seconds, trace)}
+        told = str(error) if error is not None else transition.why
+        parts = (name_of(claimed), transition.event, told and f": {told}", trace and f"\n{trace}")
+        logger.log(level, "%s %s%s%s", *parts, extra=extra)
+
+
+def _level_of(settlement: Settlement) -> int:
+    transition = settlement.transition
+    if transition.state is State.SUCCEEDED:
+        return logging.DEBUG
     if transition.event == "failed":
-        trace = error.traceback.rstrip() if error else ""
-        logger.error("%s failed%s%s", name_of(claimed), what, f"\n{trace}" if trace else "")
-    else:
-        level = logging.WARNING if transition.event in _SETBACKS else logging.INFO
-        logger.log(level, "%s %s%s", name_of(claimed), transition.event, what)
+        return logging.ERROR
+    return logging.WARNING if transition.event in _SETBACKS else logging.INFO
 
 
 def name_of(claimed: Claimed) -> str:

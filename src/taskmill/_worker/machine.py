@@ -29,6 +29,7 @@ from taskmill._worker.attempt import Attempts
 from taskmill._worker.executors.base import Finished, JobExecutor
 from taskmill._worker.executors.thread import ThreadExecutor
 from taskmill._worker.journal import Journal
+from taskmill._worker.messages import Pulse
 from taskmill._worker.options import WorkerOptions
 from taskmill._worker.pace import Pace
 from taskmill._worker.place import Place
@@ -38,8 +39,10 @@ from taskmill._worker.slot import JobKey, LastingSlots, Timekeeper
 from taskmill._worker.ticks.cancel import Cancel
 from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
+from taskmill._worker.ticks.pulse import Pulses
 from taskmill._worker.ticks.rescue import Rescue
 from taskmill._worker.ticks.schedule import Schedule
+from taskmill._worker.ticks.stop import Stop
 from taskmill._worker.ticks.tally import Tallies
 from taskmill.errors import StoreError, StoreRefused, StoreUnusable
 
@@ -58,6 +61,7 @@ GATHER = 0.005
 _SHORTEST_RETRY, _LONGEST_RETRY = 0.05, 5.0
 
 _NO_TASK = RetryPolicy()
+_TOO_MANY = "its worker claimed more than it can run soon"
 
 _UNSTOPPABLE = (
     "%s %s goes on past its timeout, and a thread cannot be killed: it keeps its slot and its lock until it returns. "
@@ -99,16 +103,16 @@ class Machine:
         self._reporter = Reporter(app)
         self._finished: deque[Finished] = deque()
         self._place = place or Place()
-        rooms: dict[OwnExecutor, int] = {
+        self._rooms: dict[OwnExecutor, int] = {
             "thread": options.threads,
             "asyncio": options.coroutines,
             "process": options.process_slots,
         }
-        self._served = [executor for executor, room in rooms.items() if room]
+        self._served = [executor for executor, room in self._rooms.items() if room]
         session = self._open_session()
         self._journal = Journal(self._storage.journals, session, self._storage.now)
         self.tenure = Tenure(session, self._journal.open, options.log_level)
-        self._slots = self._storage.sessions.slots(session, sum(rooms.values()))
+        self._slots = self._storage.sessions.slots(session, sum(self._rooms.values()))
         if self._place.serves == "suspects":
             self._slots = LastingSlots(self._slots)
         self._attempts = Attempts(app, self.tenure)
@@ -142,17 +146,29 @@ class Machine:
         self._is_doubtful = False
         self.heartbeat = Heartbeat(self._storage.sessions, self.tenure, app.lease, ring)
         jobs = self._storage.jobs
-        self._tallies = Tallies(self._storage.statistics, self._storage.now)
+        self._tallies = Tallies(self._storage.statistics)
+        self._stop = Stop(self._storage.sessions, self.tenure)
         self._ticks = Service(
-            [Rescue(jobs, self._reporter.tell, app.lease), Schedule(app), Prune(jobs), self._tallies]
+            [
+                Rescue(jobs, self._reporter.tell, app.lease),
+                Schedule(app),
+                Prune(jobs),
+                self._tallies,
+                # Whoever has a supervisor is told by that.
+                *([self._stop] if self._place.parent is None else []),
+            ]
         )
         self._watch = Service([Cancel(self._storage, self.tenure, self.load, self._cancel), self._journal])
+        pulse = self._place.pulse
+        self._pulses = None if pulse is None else Service([Pulses(self._pulse, pulse)])
 
     # --- what the driver asks
 
     def step(self) -> float:
         """Do what can be done now; return how many seconds to rest unless rung."""
         rest = self._ticks.run_due() if self._is_claiming else POLL
+        if self._pulses is not None:
+            rest = min(rest, self._pulses.run_due())
         if self.load():
             rest = min(rest, self._watch.run_due())
             self._make_sure()
@@ -184,6 +200,11 @@ class Machine:
     def stoppable_load(self) -> int:
         """How many coroutines and processes are under way: what can be ended."""
         return _load_of(self._loop) + _load_of(self._processes)
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody has asked for it in the store."""
+        return self._stop.is_asked
 
     @property
     def is_spent(self) -> bool:
@@ -250,6 +271,9 @@ class Machine:
             for executor in self._executors():
                 executor.close()
         self._reporter.tell(notices)
+        if self._place.pulse is not None:
+            # What was counted since the last one.
+            self._place.pulse(self._pulse())
 
     def _open_session(self) -> int:
         return self._storage.sessions.open(
@@ -307,7 +331,7 @@ class Machine:
         # First what ended, then what begins: handlers hear of a pipeline's steps in their order.
         self._reporter.settled(settlements, turn)
         if settlements:
-            self._tallies.note(
+            self._count_ended(
                 [one for one in settlements if one not in turn.stale] if turn.stale else settlements
             )
         self._hand_out(turn)
@@ -315,6 +339,12 @@ class Machine:
         # One that the store does not know any more is passed over, too.
         if (turn.stale or is_passed_over) and not self._storage.sessions.renew(self.tenure.session):
             self.tenure.lost = True
+
+    def _count_ended(self, settlements: Sequence[Settlement]) -> None:
+        now = self._storage.now()
+        self._tallies.note(settlements, now)
+        if self._app.meter is not None:
+            self._app.meter.ended(settlements, now)
 
     def _exchange(self, pending: Pending) -> tuple[Sequence[Settlement], Turn]:
         """The turn, and the settlements as they were recorded."""
@@ -433,13 +463,13 @@ class Machine:
             self._last_progress = time.monotonic()
         kept, surplus = self._pace.divide(jobs, load)
         self._threads.submit(kept)
-        self._release(surplus)
+        self._release(surplus, _TOO_MANY)
 
     def _hand_to_processes(self, jobs: list[Claimed]) -> None:
         # Of those that were enqueued for another executor, or handed on, more can come than there is room for.
         free = self._free()["process"]
         self._open_processes().submit(jobs[:free])
-        self._release(jobs[free:], "process")
+        self._release(jobs[free:], _TOO_MANY, "process")
 
     def _open_loop(self) -> LoopExecutor:
         if self._loop is None:
@@ -493,6 +523,14 @@ class Machine:
             )
             self.interrupt()
 
+    def _pulse(self) -> Pulse:
+        free = self._free()
+        slots = tuple(
+            (executor, self._rooms[executor] - free[executor], free[executor]) for executor in self._served
+        )
+        counts = () if self._app.meter is None else self._app.meter.take()
+        return Pulse(self._is_sure(), slots, counts)
+
     def _is_sure(self) -> bool:
         return time.monotonic() < self.tenure.unsure_from
 
@@ -523,25 +561,22 @@ class Machine:
     def _cancel(self, key: JobKey) -> bool:
         return any(executor.cancel(key) for executor in self._executors())
 
-    def _release(self, jobs: Sequence[Claimed], executor: Executor = "thread") -> None:
+    def _release(self, jobs: Sequence[Claimed], why: str, executor: Executor = "thread") -> None:
         for job in jobs:
             # One that was enqueued when its task had another executor is claimed as such, whether or not this one
             # has a free slot: given back as it is, it would come again at once; handed on, when there is one.
-            outcome = Released() if job.executor == executor else Unknown()
+            outcome = Released(why) if job.executor == executor else Unknown()
             self._finished.append(Finished(job, outcome, None, 0.0))
 
-    def _withdraw(self) -> None:
-        self._release(self._threads.withdraw())
-
     def _withdraw_all(self) -> None:
-        self._withdraw()
+        self._release(self._threads.withdraw(), Released().why)
         if self._processes is not None:
-            self._release(self._processes.withdraw(), "process")
+            self._release(self._processes.withdraw(), Released().why, "process")
 
     def _give_back_if_stuck(self) -> None:
         if self._is_backed_up() and time.monotonic() - self._last_progress > _STUCK:
             self._pace.narrow()
-            self._withdraw()
+            self._release(self._threads.withdraw(), "all threads are busy for longer than was expected")
 
     def _is_backed_up(self) -> bool:
         return self._threads.has_waiting()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from taskmill._core.event import Notice
-from taskmill._core.job import Claimed, ErrorInfo, Reason, State
+from taskmill._core.job import Claimed, ErrorInfo, OwnExecutor, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
+from taskmill._core.meter import Count
 from taskmill._worker.line import Language
 
 # A solitary process runs only suspects of a crash, one at a time.
@@ -26,6 +27,21 @@ class Hello(NamedTuple):
 
 class Ready(NamedTuple):
     """It works."""
+
+
+# For each executor, how many are busy, and how many are free.
+Slots = tuple[tuple[OwnExecutor, int, int], ...]
+
+
+class Pulse(NamedTuple):
+    """Its loop goes round, about once a second; *is_sure*: it knows that its session lives.
+
+    *counts*: what happened since the last one, where anybody wants to know.
+    """
+
+    is_sure: bool
+    slots: Slots = ()
+    counts: tuple[Count, ...] = ()
 
 
 class WantsReplacement(NamedTuple):
@@ -80,11 +96,11 @@ class Dump(NamedTuple):
     """Write where every thread and coroutine stands to standard error, with its job."""
 
 
-FromChild = Hello | Ready | WantsReplacement | Dumped | Leaving
+FromChild = Hello | Ready | Pulse | WantsReplacement | Dumped | Leaving
 FromParent = Begin | Welcome | Stop | Told | Dump
 
 LANGUAGE = Language(
     *get_args(FromChild),
     *get_args(FromParent),
-    *(Notice, Settlement, Transition, Claimed, ErrorInfo, State, Reason),
+    *(Notice, Settlement, Transition, Claimed, ErrorInfo, State, Reason, Count),
 )

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from taskmill._storage.open import open_storage
+from taskmill._storage.base import Storage
+from taskmill._storage.open import is_shared, open_storage
 from taskmill._worker.guardian import Guardian
 from taskmill._worker.messages import Begin, FromChild, Hello, Role
 from taskmill._worker.process import ChildProcess, Command
 from taskmill._worker.supervisor import Child, Supervisor, SupervisorOptions
+from taskmill._worker.systemd import Systemd
 
 logger = logging.getLogger("taskmill.supervisor")
 
@@ -27,21 +29,33 @@ _LONGEST_WAIT = 5.0
 _SPARE_AGAIN = 10.0
 # What the store refuses is tried again a second later, and at the end left to the rescue by others.
 _PATIENCE = 0.3
+# Who watches the worker asks again as well, and nothing else waits for that.
+_PROBE_PATIENCE = 2.0
 
 
 class Parent:
     """Runs in the main thread of a process that does nothing else and imports nothing of the application.
 
     It can be process 1 of a container: it handles the signals that nobody handles there, and waits for strangers.
+    *http*: a socket that listens, on which it answers who watches it; *version* is what it says of itself there.
     """
 
     def __init__(
-        self, options: SupervisorOptions, command: Command, on_ready: Callable[[Hello], None]
+        self,
+        options: SupervisorOptions,
+        command: Command,
+        on_ready: Callable[[Hello], None],
+        *,
+        version: str = "",
+        http: socket.socket | None = None,
     ) -> None:
         self._options = options
         self._command = command
-        self._guardian = Guardian(lambda url: open_storage(_with_little_patience(url)))
+        self._version = version
+        self._http = http
+        self._guardian = Guardian(lambda url: open_storage(_with_patience(url, _PATIENCE)))
         self._supervisor = Supervisor(options, self._spawn, self._guardian, time.monotonic, on_ready)
+        self._systemd = Systemd(os.environ, self._supervisor)
         self._processes: dict[int, ChildProcess] = {}
         self._spare: ChildProcess | None = None
         self._spare_at = -math.inf
@@ -49,7 +63,7 @@ class Parent:
 
     def run(self) -> int:
         """Supervise until all is over; the exit status."""
-        with self._signals() as signals:
+        with self._signals() as signals, self._watched():
             self._selector.register(signals, selectors.EVENT_READ)
             try:
                 self._loop(signals)
@@ -64,7 +78,7 @@ class Parent:
 
     def _loop(self, signals: socket.socket) -> None:
         while not self._supervisor.is_over:
-            rest = self._supervisor.step()
+            rest = min(self._supervisor.step(), self._systemd.step(time.monotonic()))
             self._prepare_spare()
             ready = [key for key, _ in self._selector.select(min(rest, _LONGEST_WAIT))]
             self._hear([key.data for key in ready if key.data is not None])
@@ -135,6 +149,31 @@ class Parent:
         self._supervisor.mourn(child, status)
 
     @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Answer those who watch, from the first moment to the last."""
+        if self._http is None:
+            yield
+            return
+        from taskmill._worker.probes.server import Server  # noqa: PLC0415  (only who is watched pays for it)
+        from taskmill._worker.probes.site import Site  # noqa: PLC0415  (as above)
+        from taskmill._worker.probes.store import Store  # noqa: PLC0415  (as above)
+
+        store = Store(self._probed)
+        server = Server(self._http, Site(self._supervisor, store, self._version))
+        server.start()
+        try:
+            yield
+        finally:
+            server.stop()
+            store.close()
+
+    def _probed(self) -> Storage | None:
+        url = self._supervisor.url
+        return (
+            None if url is None or not is_shared(url) else open_storage(_with_patience(url, _PROBE_PATIENCE))
+        )
+
+    @contextmanager
     def _signals(self) -> Iterator[socket.socket]:
         """Have signals arrive as bytes, one for each; the handlers stay, so that none can end the process by halves."""
         ours, theirs = socket.socketpair()
@@ -150,9 +189,9 @@ class Parent:
                 signal.set_wakeup_fd(before)
 
 
-def _with_little_patience(url: str) -> str:
+def _with_patience(url: str, seconds: float) -> str:
     """The store at *url*, for a process that signals and children wait for while it waits for the store."""
-    return f"{url}{'&' if '?' in url else '?'}timeout={_PATIENCE}"
+    return f"{url}{'&' if '?' in url else '?'}timeout={seconds}"
 
 
 def _received(signals: socket.socket) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from taskmill._core.lifecycle import Settlement
+from taskmill._worker.messages import Pulse
 
 Replace = Callable[[str, Settlement | None], None]
 
@@ -17,11 +18,12 @@ class Place:
 
     - `serves`: "others" leaves suspects of a crash alone, "suspects" takes only these, one at a time.
     - `replace` asks the supervisor for another process in the place of this one (see `WantsReplacement`); None
-      where there is no supervisor.
+      where there is no supervisor. `pulse` is how that hears that the loop goes round.
     - `parent`: the supervisor's session. `max_jobs`: after so many a replacement is asked for; 0: never.
     """
 
     serves: Literal["all", "others", "suspects"] = "all"
     replace: Replace | None = None
+    pulse: Callable[[Pulse], None] | None = None
     parent: int | None = None
     max_jobs: int = 0

@@ -43,13 +43,15 @@ class Reporter:
             return
         lost = {settlement.claimed.job_id for settlement in turn.stale}
         cancelled = {notice.job_id for notice in turn.notices}
-        for claimed, transition, _ in settlements:
+        now = self._app.storage.now()
+        for settlement in settlements:
+            claimed, transition, _ = settlement
             if claimed.job_id in lost:
                 logger.warning(
                     "%s was given to another worker: its outcome here is dropped", name_of(claimed)
                 )
             elif claimed.job_id not in cancelled:
-                log_ending(claimed, transition)
+                log_ending(settlement, now)
             if claimed.job_id not in lost | cancelled and self._app.signals.wants(transition.event):
                 with harmless():
                     self._app.tell_claimed(

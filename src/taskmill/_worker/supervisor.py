@@ -16,6 +16,7 @@ from taskmill._core.crash import ending
 from taskmill._core.event import Notice
 from taskmill._core.instant import SECOND
 from taskmill._core.lifecycle import MOST_CRASHES, Settlement
+from taskmill._core.meter import Meter
 from taskmill._worker.guardian import Guardian
 from taskmill._worker.messages import (
     Dump,
@@ -24,8 +25,10 @@ from taskmill._worker.messages import (
     FromParent,
     Hello,
     Leaving,
+    Pulse,
     Ready,
     Role,
+    Slots,
     Stop,
     Told,
     WantsReplacement,
@@ -94,13 +97,16 @@ class SupervisorOptions:
 class Child:
     """A child and what is known of it.
 
-    `is_worn`: another one should take its place. `is_told`: to stop. `left_with`: the status that it announced.
+    `heard_at`: when it last said that all is well with it, with the `slots` of then. `is_worn`: another one should
+    take its place. `is_told`: to stop. `left_with`: the status that it announced.
     """
 
     process: Process
     role: Role
     stage: Literal["starting", "greeted", "ready"] = "starting"
     ready_at: float = math.inf
+    heard_at: float = math.inf
+    slots: Slots = ()
     is_worn: bool = False
     is_told: bool = False
     is_killed: bool = False
@@ -138,7 +144,11 @@ class Backoff:
 
 
 class Supervisor:
-    """`step` does what is due and says how long to rest; between the steps it is told what happened."""
+    """`step` does what is due and says how long to rest; between the steps it is told what happened.
+
+    `is_proven` once a child was ready: what fails from then on may pass. `meter`: what all children have counted.
+    `status`: with which this process ends.
+    """
 
     def __init__(
         self,
@@ -157,13 +167,15 @@ class Supervisor:
         # What runs alone is limited by itself: each death is one of the few that a job is allowed.
         self._backoffs: dict[Role, Backoff] = {"worker": Backoff(10), "solitary": Backoff(math.inf)}
         self._hello: Hello | None = None
-        self._is_proven = False  # once a child was ready: what fails from then on may pass
+        self.is_proven = False
         self._asked = 0  # how often it was asked to stop
         self._done = 0  # how many children of a burst have run all that was due
         self._has_given_up = False
         self._untold: list[Notice] = []
         self._renew_at = math.inf
         self._look_at = -math.inf
+        self._stepped_at = self._renewed_at = clock()
+        self.meter = Meter()
         self.status = 0
 
     @property
@@ -172,14 +184,63 @@ class Supervisor:
         return tuple(self._children)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether no more jobs are taken: it was asked to stop, or has given up."""
+        return bool(self._asked) or self._has_given_up
+
+    @property
     def is_staffed(self) -> bool:
         """Whether all children that there should be are at work."""
-        return not self._is_ending and len(self._able()) >= self._options.processes - self._done
+        return not self.is_ending and len(self._able()) >= self._options.processes - self._done
 
     @property
     def is_over(self) -> bool:
         """Whether all is done, with `status` as the exit status."""
-        return not self._children and (self._is_ending or self._is_burst_over())
+        return not self._children and (self.is_ending or self._is_burst_over())
+
+    @property
+    def url(self) -> str | None:
+        """Where the store is; None before a child has said so."""
+        return None if self._hello is None else self._hello.url
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether jobs are taken."""
+        return not self.is_ending and bool(self._able())
+
+    @property
+    def longest_end(self) -> float:
+        """How many seconds it may take from the first request to stop until all is over."""
+        return self._options.grace + LAST_MOMENT + LONGEST_LEAVE
+
+    def told(self) -> str:
+        """How it is with it, in a line."""
+        if self.is_ending:
+            return f"stopping: running jobs may finish within {self._options.grace:g} s"
+        if silent := self.silent():
+            return "; ".join(silent)
+        if not self.is_proven:
+            return "starting"
+        return f"processes at work: {len(self._able())} of {self._options.processes}"
+
+    def silent(self) -> Sequence[str]:
+        """What has given no sign of life for a lease, in words: this loop, a child, or the store; any thread may ask.
+
+        A child that ends is not looked at: how long that may take is seen to.
+        """
+        if self._hello is None:
+            return ()
+        lease, now = self._hello.lease / SECOND, self._clock()
+        staying = [child for child in self.children if not child.is_told and child.left_with is None]
+        signs = {_name(child): child.heard_at for child in staying}
+        signs["the supervisor"] = self._stepped_at
+        if self._guardian.session is not None:
+            signs["the store"] = self._renewed_at
+        return [
+            f"{who} has given no sign of life for {lease:g} s"
+            for who, at in signs.items()
+            if now - at > lease
+        ]
 
     # --- what happens
 
@@ -190,6 +251,8 @@ class Supervisor:
                 self._greet(child, message)
             case Ready():
                 self._note_ready(child)
+            case Pulse():
+                self._note_pulse(child, message)
             case WantsReplacement(reason, settlement):
                 self._wear(child, reason)
                 child.settlements += [] if settlement is None else [settlement]
@@ -210,11 +273,11 @@ class Supervisor:
         else:
             self._guardian.release(child.pid, child.settlements)
         # At the end, all that is left of the time may be that for one last try of them all.
-        notices = () if self._is_ending else self._do_duties()
+        notices = () if self.is_ending else self._do_duties()
         if is_crash:
             told = "its jobs go back later" if self._guardian.has_duties else self._told(notices)
             logger.error("%s %s; %s", _name(child), ending(status), told)
-        if not self._is_ending:
+        if not self.is_ending:
             self._look_at = -math.inf
             self._follow_up(child, status, is_crash=is_crash)
 
@@ -240,13 +303,13 @@ class Supervisor:
 
     def step(self) -> float:
         """Do what is due; return how many seconds to rest unless something happens."""
-        now = self._clock()
+        now = self._stepped_at = self._clock()
         self._lose_patience(now)
         if now >= self._renew_at:
             self._renew(now)
         if now >= self._look_at:
             self._look(now)
-        if not self._is_ending:
+        if not self.is_ending:
             self._start_missing(now)
         self._let_worn_ones_go()
         return max(0.0, min(self._instants()) - self._clock())
@@ -260,15 +323,21 @@ class Supervisor:
         self._renew_at = min(self._renew_at, self._clock() + self._rest())
 
     def _note_ready(self, child: Child) -> None:
-        child.stage, child.ready_at = "ready", self._clock()
-        if self._is_proven:
+        child.stage, child.ready_at, child.heard_at = "ready", self._clock(), self._clock()
+        if self.is_proven:
             logger.info("%s is ready", _name(child))
         elif self._hello is not None:
             self._on_ready(self._hello)
             # For what others have left behind.
             self._look_at = -math.inf
-        self._is_proven = True
+        self.is_proven = True
         self._tell(())
+
+    def _note_pulse(self, child: Child, pulse: Pulse) -> None:
+        if pulse.is_sure:
+            child.heard_at = self._clock()
+        child.slots = pulse.slots
+        self.meter.add(pulse.counts)
 
     def _wear(self, child: Child, reason: str) -> None:
         child.is_worn = True
@@ -284,7 +353,7 @@ class Supervisor:
     def _follow_up(self, child: Child, status: int, *, is_crash: bool) -> None:
         status = status if child.left_with is None else child.left_with
         has_failed = is_crash or bool(status)
-        if has_failed and (not self._is_proven or (self._options.burst and not is_crash)):
+        if has_failed and (not self.is_proven or (self._options.burst and not is_crash)):
             self._give_up(status)
         elif self._options.burst and not has_failed and not child.is_worn:
             # What ran alone may have made others due.
@@ -300,10 +369,6 @@ class Supervisor:
 
     # --- all of them
 
-    @property
-    def _is_ending(self) -> bool:
-        return bool(self._asked) or self._has_given_up
-
     def _is_burst_over(self) -> bool:
         is_done = self._options.burst and self._done >= self._options.processes
         return is_done and not self._guardian.has_duties and not self._has_suspects()
@@ -313,7 +378,7 @@ class Supervisor:
 
     def _start_missing(self, now: float) -> None:
         # The first one shows whether the application can be imported at all.
-        wanted = self._options.processes - self._done if self._is_proven else 1
+        wanted = self._options.processes - self._done if self.is_proven else 1
         kept = [child for child in self._children if child.role == "worker" and not child.is_worn]
         for _ in range(wanted - len(kept)):
             if now >= self._backoffs["worker"].start_at:
@@ -329,7 +394,7 @@ class Supervisor:
         """The system had no room for another process; those that live go on without it."""
         now, backoff = self._clock(), self._backoffs[role]
         backoff.note_death(now, math.inf)
-        if self._is_proven:
+        if self.is_proven:
             logger.error(
                 "no process can be started: %s; tried again in %.1f s", error, backoff.start_at - now
             )
@@ -362,7 +427,9 @@ class Supervisor:
 
     def _renew(self, now: float) -> None:
         before = self._guardian.session
-        self._guardian.renew([child.pid for child in self._children if not child.process.is_stopped()])
+        living = [child.pid for child in self._children if not child.process.is_stopped()]
+        if self._guardian.renew(living):
+            self._renewed_at = self._clock()
         if self._guardian.session != before:
             for child in self._children:
                 child.process.say(Welcome(self._guardian.session))
@@ -375,11 +442,14 @@ class Supervisor:
     def _look(self, now: float) -> None:
         self._look_at = now + LOOK
         self._do_duties()
+        if not self.is_ending and self._guardian.is_asked_to_stop():
+            logger.info("asked to stop by somebody who looks after the store")
+            self.ask_to_stop()
         for child in self._children:
             memory = child.process.memory() if self._options.max_memory and not child.is_worn else 0
             if memory > self._options.max_memory and child.stage == "ready":
                 self._wear(child, f"it uses {memory // 1_000_000} MB")
-        is_wanted = self._is_proven and not self._is_ending and now >= self._backoffs["solitary"].start_at
+        is_wanted = self.is_proven and not self.is_ending and now >= self._backoffs["solitary"].start_at
         if is_wanted and self._count_alone() < MOST_ALONE and self._has_suspects():
             self._start("solitary")
 
@@ -389,7 +459,7 @@ class Supervisor:
     def _instants(self) -> list[float]:
         starts = [backoff.start_at for backoff in self._backoffs.values() if backoff.start_at > self._clock()]
         patience = [min(child.kill_at, child.dump_at) for child in self._children]
-        return [self._renew_at, self._look_at, *patience, *([] if self._is_ending else starts)]
+        return [self._renew_at, self._look_at, *patience, *([] if self.is_ending else starts)]
 
     # --- what is told
 

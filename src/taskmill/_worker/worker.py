@@ -205,6 +205,9 @@ class Worker:
 
     def _work(self, machine: Machine) -> None:
         while not self._asked and not machine.tenure.lost and not machine.is_spent:
+            if machine.is_asked_to_stop:
+                logger.info("asked to stop by somebody who looks after the store")
+                return
             rest = machine.step()
             if self._options.burst and machine.is_idle:
                 return

@@ -19,6 +19,7 @@ from taskmill._cli.demo.story import Story
 from taskmill._cli.demo.watch import served
 from taskmill._cli.parser import Parser
 from taskmill._cli.text import put
+from taskmill._core.filter import Filter
 
 DEFAULT_FILE = "taskmill-demo.db"
 
@@ -78,7 +79,7 @@ def _tell(file: Path) -> bool:
     with closing(tasks.mill), served() as where:
         put(*where)
         is_kept = Story(STEPS, put, Paint(is_on=is_wanted(sys.stdout))).tell()
-        failed = steering.find(tasks.mill.app, task=tasks.hopeless.name, limit=1)
+        failed = steering.find(tasks.mill.app, Filter(task=tasks.hopeless.name), limit=1)
     put(*_how_to_look(file, failed[0].job_id if failed else "ID"))
     return is_kept
 

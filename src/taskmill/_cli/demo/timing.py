@@ -12,6 +12,7 @@ from taskmill._cli.demo import tasks
 from taskmill._cli.demo.measure import PATIENCE, SOON, error_of, said, shown, until
 from taskmill._cli.demo.process import Process
 from taskmill._cli.demo.story import Show, step
+from taskmill._core.filter import Filter
 from taskmill._core.instant import SECOND, from_datetime, to_datetime
 from taskmill._core.job import Reason
 from taskmill._core.schedule import Schedule
@@ -78,7 +79,7 @@ def periodic(show: Show) -> None:
 
 
 def _beats(heart: Mill) -> list[Job]:
-    found = steering.find(heart.app, task=tasks.HEARTBEAT, states=[State.SUCCEEDED])
+    found = steering.find(heart.app, Filter(task=tasks.HEARTBEAT, states=[State.SUCCEEDED]))
     return sorted(found, key=lambda job: job.enqueued_at)
 
 
@@ -98,7 +99,7 @@ def _slot(job: Job) -> int:
 
 def _expect_each_slot_once(show: Show, heart: Mill) -> None:
     schedule = _schedule(heart, tasks.HEARTBEAT)
-    slots = [_slot(job) for job in steering.find(heart.app, task=tasks.HEARTBEAT)]
+    slots = [_slot(job) for job in steering.find(heart.app, Filter(task=tasks.HEARTBEAT))]
     covered = (schedule.last_slot - min(slots)) // (tasks.BEAT * SECOND) + 1
     is_once = len(slots) == len(set(slots)) == schedule.fired
     is_whole = schedule.fired + schedule.skipped >= covered

@@ -233,6 +233,7 @@ class Changes:
             given=None if before is None else before.result,
             headers=call.headers,
             crashes=row.crashes,
+            due_at=row.run_at,
         )
 
     def next_at(self, wish: Wish) -> int | None:
@@ -358,6 +359,7 @@ class Changes:
                 fired=mine.fired + schedule.fired,
                 skipped=mine.skipped + schedule.skipped,
                 last_job=mine.last_job or schedule.last_job,
+                paused_at=mine.paused_at or schedule.paused_at,
             )
         self.tables.schedules[schedule.name] = schedule
 

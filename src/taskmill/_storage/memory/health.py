@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._core.job import State
 from taskmill._storage.base import Backup, Health, Violation
@@ -27,6 +27,7 @@ class MemoryHealth(Health):
     def census(self) -> Census:
         with self._memory.change() as changes:
             tables, now = changes.tables, changes.now
+            crate = tables.outgoing
             rows = tables.rows.values()
             outlived = [at for row in rows if (at := row.outlived_at) is not None and at <= now]
             return Census(
@@ -37,12 +38,15 @@ class MemoryHealth(Health):
                 sessions=[self._presence(changes, session) for session in sorted(tables.sessions)],
                 waiting=_waiting(tables.by_state[State.QUEUED].values(), now),
                 locks=[_held_lock(tables, name) for name in sorted(tables.locks)],
-                schedules=[KnownSchedule(*state[:4]) for state in sorted(tables.schedules.values())],
+                schedules=[
+                    KnownSchedule(*state[:4], state.paused_at) for state in sorted(tables.schedules.values())
+                ],
                 ended=sum(row.state.is_final for row in rows),
                 outlived=len(outlived),
                 outlived_at=min(outlived, default=None),
                 attempts=sum(len(row.attempts) for row in rows),
                 payload=sum(len(row.call.args) + len(row.result or "") for row in rows),
+                crate=OpenCrate(crate.crate_id, len(crate.load.jobs)) if crate else None,
             )
 
     @staticmethod

@@ -10,11 +10,11 @@ from datetime import datetime
 from heapq import nlargest
 from itertools import islice
 
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.instant import from_datetime, to_datetime
-from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
-from taskmill._storage.matching import holds
+from taskmill._storage.matching import holds, matches
 from taskmill._storage.memory.changes import Memory
 from taskmill._storage.memory.row import Row, job_of
 from taskmill._storage.rows import error_text
@@ -36,51 +36,20 @@ class MemoryInspection(Inspection):
             row = tables.rows.get(job_id)
             return None if row is None else job_of(row, tuple(row.attempts))
 
-    def find(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        pipeline: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Job]:
+    def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
         with self._memory.read() as tables:
-            rows = list(reversed(tables.rows.values()))
-            if pipeline is not None:
-                rows = [
-                    steps[step] for steps in [tables.pipelines.get(pipeline, {})] for step in sorted(steps)
-                ]
-            found = (
-                row
-                for row in rows
-                if (not states or row.state in states)
-                and task in (None, row.call.task)
-                and queue in (None, row.call.queue)
-            )
+            found = (row for row in reversed(tables.rows.values()) if _is_wanted(row, wanted))
             return [job_of(row) for row in islice(found, limit)]
 
-    def search(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        text: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
+    def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
+        with self._memory.read() as tables:
+            steps = tables.pipelines.get(pipeline, {})
+            return [job_of(steps[step]) for step in sorted(steps)[:limit]]
+
+    def search(self, wanted: Filter = EVERY, *, after: str | None = None, limit: int = 100) -> Page:
         with self._memory.read() as tables:
             older = (row for row in reversed(tables.rows.values()) if after is None or row.ref < int(after))
-            found = (
-                row
-                for row in older
-                if (not states or row.state in states)
-                and task in (None, row.call.task)
-                and queue in (None, row.call.queue)
-                and (text is None or _has_text(row, text))
-            )
-            rows = list(islice(found, limit))
+            rows = list(islice((row for row in older if _is_wanted(row, wanted)), limit))
             return Page([job_of(row) for row in rows], str(rows[-1].ref) if len(rows) == limit else None)
 
     def recent(self, limit: int) -> Sequence[Job]:
@@ -127,9 +96,26 @@ class MemoryInspection(Inspection):
                     parent=known.parent,
                     started_at=to_datetime(known.started_at),
                     running=len(tables.held_by(session)),
+                    is_asked_to_stop=known.is_asked_to_stop,
                 )
                 for session, known in sorted(tables.sessions.items())
             ]
+
+
+def _is_wanted(row: Row, wanted: Filter) -> bool:
+    call = row.call
+    is_match = matches(
+        wanted,
+        state=row.state,
+        task=call.task,
+        queue=call.queue,
+        tags=call.tags,
+        priority=call.priority,
+        enqueued_at=row.enqueued_at,
+        ended_at=row.ended_at,
+        session=row.session,
+    )
+    return is_match and (wanted.text is None or _has_text(row, wanted.text))
 
 
 def _has_text(row: Row, text: str) -> bool:

@@ -27,13 +27,33 @@ class MemorySchedules(ScheduleStore):
     def fire(self, name: str, *, after: int, slot: int, fire: NewJob | None, skipped: int) -> bool:
         with self._memory.change() as changes:
             known = changes.tables.schedules.get(name)
-            if known is None or after != known.last_slot or slot <= after:
+            if known is None or known.paused_at is not None or after != known.last_slot or slot <= after:
                 return False
             changes.tables.schedules[name] = known._replace(
                 last_slot=slot,
                 fired=known.fired + (fire is not None),
                 skipped=known.skipped + skipped,
                 last_job=known.last_job if fire is None else changes.add(fire),
+            )
+            changes.tables.version += 1
+            return True
+
+    def pause(self, name: str) -> bool:
+        with self._memory.change() as changes:
+            known = changes.tables.schedules.get(name)
+            if known is None or known.paused_at is not None:
+                return False
+            changes.tables.schedules[name] = known._replace(paused_at=changes.now)
+            changes.tables.version += 1
+            return True
+
+    def resume(self, name: str) -> bool:
+        with self._memory.change() as changes:
+            known = changes.tables.schedules.get(name)
+            if known is None or known.paused_at is None:
+                return False
+            changes.tables.schedules[name] = known._replace(
+                paused_at=None, last_slot=max(known.last_slot, changes.now)
             )
             changes.tables.version += 1
             return True

@@ -59,3 +59,17 @@ class MemorySessions(SessionStore):
             changes.take_back(session, "released")
             changes.forget(session)
             return changes.notices
+
+    def ask_to_stop(self, session: int) -> bool:
+        with self._memory.change() as changes:
+            known = changes.tables.sessions.get(session)
+            if known is None or known.is_asked_to_stop:
+                return False
+            known.is_asked_to_stop = True
+            changes.tables.version += 1
+            return True
+
+    def is_asked_to_stop(self, session: int) -> bool:
+        with self._memory.read() as tables:
+            known = tables.sessions.get(session)
+            return known is not None and known.is_asked_to_stop

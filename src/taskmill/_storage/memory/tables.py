@@ -23,6 +23,7 @@ class Session:
     started_at: int
     parent: int | None
     serves: Serves | None
+    is_asked_to_stop: bool = False
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 

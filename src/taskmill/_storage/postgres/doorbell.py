@@ -70,9 +70,12 @@ class Doorbell(Wake):
     def resting(self) -> int | None:
         """The number under which a ring for a worker of this process is asked for though none rests."""
         if self._said[0] and not self._resting and self._ear is not None:
-            self._said = (0, self._said[1])
             return self._ear.number
         return None
+
+    def has_taken(self) -> None:
+        """The turn that was told this number claimed something, and has withdrawn what was asked for."""
+        self._said = (0, self._said[1])
 
     def on_end(self, job_id: str, ring: Ring) -> Callable[[], None]:
         forget = super().on_end(job_id, ring)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Backup, Health, Violation
 from taskmill._storage.postgres import surroundings
@@ -62,6 +62,7 @@ class PostgresHealth(Health):
             outlived_at=outlived_at,
             attempts=attempts,
             payload=payload,
+            crate=next(map(OpenCrate._make, rows(SQL.crate)), None),
         )
 
 

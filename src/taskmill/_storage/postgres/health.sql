@@ -20,7 +20,7 @@ select l.name, l.session, j.job_id, l.since, (select count(*) from taskmill.job 
 from taskmill.lock l left join taskmill.job j on j.id = l.job order by l.name;
 
 -- name: schedules
-select name, task, spec, last_slot from taskmill.schedule order by name;
+select name, task, spec, last_slot, paused_at from taskmill.schedule order by name;
 
 -- name: totals
 select c.now, coalesce(max(greatest(enqueued_at, ended_at, claimed_at)), 0),
@@ -30,3 +30,6 @@ select c.now, coalesce(max(greatest(enqueued_at, ended_at, claimed_at)), 0),
     (select count(*) from taskmill.attempt),
     coalesce(sum(octet_length(args)), 0)::bigint + coalesce(sum(octet_length(result)), 0)::bigint
 from taskmill.clock(%(wall)s) c (now) left join taskmill.job on true group by c.now;
+
+-- name: crate
+select crate, json_array_length(load::json -> 'jobs') from taskmill.outgoing;

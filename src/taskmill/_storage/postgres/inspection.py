@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from itertools import groupby
 from typing import Any, TypeVar
 
 from psycopg.rows import dict_row
 
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
@@ -40,49 +42,20 @@ class PostgresInspection(Inspection):
     def job(self, job_id: str) -> Job | None:
         return next(iter(self._jobs(SQL.job, {"job_id": job_id}, with_attempts=True)), None)
 
-    def find(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        pipeline: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Job]:
-        wanted = {
-            "states": sorted(states) if states else None,
-            "task": task,
-            "queue": queue,
-            "pipeline": pipeline,
-            "limit": limit,
-        }
-        return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
+    def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
+        asked = _asked(wanted, after=_BEYOND, last=-_BEYOND, limit=limit)
+        return self._jobs(SQL.search, asked, with_attempts=False)
 
-    def search(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        text: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        wanted = {
-            "states": sorted(states) if states else None,
-            "task": task,
-            "queue": queue,
-            # No text of PostgreSQL has a NUL in it; JSON writes it in other characters.
-            "text": None if text is None or "\0" in text else text,
-            "json": None if text is None else json.dumps(text)[1:-1],
-            "after": _BEYOND if after is None else int(after),
-            "most": _READ,
-            "limit": limit,
-        }
+    def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
+        return self._jobs(SQL.steps, {"pipeline": pipeline, "limit": limit}, with_attempts=False)
+
+    def search(self, wanted: Filter = EVERY, *, after: str | None = None, limit: int = 100) -> Page:
+        first = _BEYOND if after is None else int(after)
 
         def work(connection: Connection) -> Page:
-            read, last = connection.execute(SQL.read_for_search.encode(), wanted).fetchall()[0]
-            rows = _named(connection, SQL.search, {**wanted, "last": last})
+            bound = {"after": first, "most": _READ}
+            read, last = connection.execute(SQL.read_for_search.encode(), bound).fetchall()[0]
+            rows = _named(connection, SQL.search, _asked(wanted, after=first, last=last, limit=limit))
             return page_of(rows, limit=limit, last=last if int(str(read)) == _READ else None)
 
         return self._at_once(work)
@@ -111,8 +84,11 @@ class PostgresInspection(Inspection):
                 parent=parent,
                 started_at=to_datetime(started_at),
                 running=running,
+                is_asked_to_stop=bool(is_asked),
             )
-            for session, host, pid, kind, parent, started_at, running in self._database.rows(SQL.sessions)
+            for session, host, pid, kind, parent, started_at, running, is_asked in self._database.rows(
+                SQL.sessions
+            )
         ]
 
     def _jobs(self, query: str, parameters: dict[str, Any], *, with_attempts: bool) -> list[Job]:
@@ -136,6 +112,22 @@ class PostgresInspection(Inspection):
                 return work(connection)
 
         return self._database.run(snapshot)
+
+
+def _asked(wanted: Filter, *, after: int, last: Any, limit: int) -> dict[str, Any]:
+    """The parameters of a search that reads from before the number *after* down to *last*."""
+    text = wanted.text
+    return {
+        **asdict(wanted),
+        "states": sorted(wanted.states) if wanted.states else None,
+        "tag": None if wanted.tag is None else json.dumps(wanted.tag),
+        # No text of PostgreSQL has a NUL in it; JSON writes it in other characters.
+        "text": None if text is None or "\0" in text else text,
+        "json": None if text is None else json.dumps(text)[1:-1],
+        "after": after,
+        "last": last,
+        "limit": limit,
+    }
 
 
 def _named(connection: Connection, query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

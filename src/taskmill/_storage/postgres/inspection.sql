@@ -7,14 +7,6 @@ select j.*, l.queue, l.executor, l.priority,
 from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.job_id = %(job_id)s;
 
--- name: find
-select j.*, l.queue, l.executor, l.priority,
-    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
-from taskmill.job j join taskmill.lane l on l.id = j.lane
-where (%(states)s::text[] is null or j.state = any(%(states)s))
-and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
-order by j.id desc limit %(limit)s;
-
 -- name: read_for_search
 -- How many jobs a search reads, and the last of them.
 select count(*), min(id) from (
@@ -29,6 +21,16 @@ from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.id < %(after)s and j.id >= %(last)s
 and (%(states)s::text[] is null or j.state = any(%(states)s))
 and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
+and (%(session)s::bigint is null or j.session = %(session)s)
+and (%(lowest)s::integer is null or l.priority >= %(lowest)s)
+and (%(highest)s::integer is null or l.priority <= %(highest)s)
+and (%(enqueued_from)s::bigint is null or j.enqueued_at >= %(enqueued_from)s)
+and (%(enqueued_before)s::bigint is null or j.enqueued_at < %(enqueued_before)s)
+and (%(ended_from)s::bigint is null or j.ended_at >= %(ended_from)s)
+and (%(ended_before)s::bigint is null or j.ended_at < %(ended_before)s)
+and (%(tag)s::text is null or exists (
+    select 1 from json_array_elements(j.tags::json) t (said) where t.said::text = %(tag)s
+))
 and (%(json)s::text is null or exists (
     select 1 from (values (j.job_id), (j.task), (l.queue), (j.key)) as_it_is (said)
     where position(lower(%(text)s::text collate "C") in lower(said collate "C")) > 0
@@ -43,8 +45,6 @@ select j.*, l.queue, l.executor, l.priority,
     (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
 from taskmill.job j join taskmill.lane l on l.id = j.lane
 where j.pipeline = %(pipeline)s
-and (%(states)s::text[] is null or j.state = any(%(states)s))
-and (%(task)s::text is null or j.task = %(task)s) and (%(queue)s::text is null or l.queue = %(queue)s)
 order by j.step limit %(limit)s;
 
 -- name: attempts
@@ -94,5 +94,5 @@ select queue, since from taskmill.pause order by queue;
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,
-    (select count(*) from taskmill.held_by(s.id))
+    (select count(*) from taskmill.held_by(s.id)), is_asked_to_stop
 from taskmill.session s order by id;

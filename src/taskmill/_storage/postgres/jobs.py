@@ -60,6 +60,7 @@ class PostgresJobs(JobStore):
     ) -> Turn:
         plain = [settlement for settlement in settlements if is_plain(settlement)]
         others = [settlement for settlement in settlements if not is_plain(settlement)]
+        resting = self._wake.resting
         request = (
             session,
             claim,
@@ -71,11 +72,13 @@ class PostgresJobs(JobStore):
             json.dumps(wants),
             None if queues is None else _texts(queues),
             _texts(knows if wants.get("elsewhere") else ()),
-            self._wake.resting,
+            resting,
             self._database.wall,
         )
         seen = self._version.now()
         done = json.loads(self._database.text(SQL.turn, request))
+        if done["claimed"] and resting is not None:
+            self._wake.has_taken()
         news = News.of(done["news"])
         news.ended.extend(settlement.claimed.job_id for settlement in plain)
         news.announce(self._wake)

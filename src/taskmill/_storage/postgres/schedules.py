@@ -45,5 +45,17 @@ class PostgresSchedules(ScheduleStore):
             self._wake.jobs_added()
         return bool(is_first)
 
+    def pause(self, name: str) -> bool:
+        return self._turn(SQL.pause, name)
+
+    def resume(self, name: str) -> bool:
+        return self._turn(SQL.resume, name)
+
+    def _turn(self, statement: str, name: str) -> bool:
+        [is_done] = self._database.row(statement, (name, self._database.wall))
+        if is_done:
+            self._version.changed()
+        return bool(is_done)
+
     def list(self) -> Sequence[ScheduleState]:
         return [ScheduleState._make(row) for row in self._database.rows(SQL.all)]

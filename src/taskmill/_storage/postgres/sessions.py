@@ -84,6 +84,15 @@ class PostgresSessions(SessionStore):
         told.announce(self._wake)
         return told.notices
 
+    def ask_to_stop(self, session: int) -> bool:
+        [is_new] = self._database.row(SQL.ask_to_stop, (session,))
+        if is_new:
+            self._version.changed()
+        return bool(is_new)
+
+    def is_asked_to_stop(self, session: int) -> bool:
+        return self._database.row(SQL.is_asked_to_stop, (session,)) == (True,)
+
     # --- what the other roles need
 
     def find(self, session: int) -> Session | None:

@@ -7,6 +7,12 @@ select taskmill.open_session(
 -- name: renew
 select taskmill.renew(%s, %s);
 
+-- name: ask_to_stop
+select taskmill.ask_to_stop(%s);
+
+-- name: is_asked_to_stop
+select exists (select 1 from taskmill.session where id = %s and is_asked_to_stop);
+
 -- name: end
 select to_json(taskmill.end_session(%s, %s));
 

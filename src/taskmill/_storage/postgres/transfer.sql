@@ -54,7 +54,7 @@ select job, fence, attempt, number, text from taskmill.sheet where job = any(%s)
 select taskmill.take_out(%s);
 
 -- name: take_schedules
-delete from taskmill.schedule returning name, task, spec, last_slot, fired, skipped, last_job;
+delete from taskmill.schedule returning name, task, spec, last_slot, fired, skipped, last_job, paused_at;
 
 -- name: mark
 insert into taskmill.unpacked (crate) values (%s) on conflict do nothing returning crate;
@@ -82,10 +82,11 @@ insert into taskmill.sheet (job, fence, attempt, number, text) values (%s, %s, %
 select taskmill.settle_in(%s);
 
 -- name: adopt
-insert into taskmill.schedule as s (name, task, spec, last_slot, fired, skipped, last_job)
-values (%(name)s, %(task)s, %(spec)s, %(last_slot)s, %(fired)s, %(skipped)s, %(last_job)s)
+insert into taskmill.schedule as s (name, task, spec, last_slot, fired, skipped, last_job, paused_at)
+values (%(name)s, %(task)s, %(spec)s, %(last_slot)s, %(fired)s, %(skipped)s, %(last_job)s, %(paused_at)s)
 on conflict (name) do update set
     last_slot = case when s.fired = 0 then excluded.last_slot else greatest(s.last_slot, excluded.last_slot) end,
     last_job = coalesce(s.last_job, excluded.last_job),
+    paused_at = coalesce(s.paused_at, excluded.paused_at),
     fired = s.fired + excluded.fired,
     skipped = s.skipped + excluded.skipped;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from taskmill._core.event import Notice
@@ -26,14 +26,14 @@ class Caller:
         """Run a script that changes nothing."""
         return self.link.run(name, *arguments, clock=self._now(), peeks=peeks)
 
-    def add(self, arguments: Sequence[str | bytes]) -> Iterator[tuple[int, str]]:
+    def add(self, arguments: Sequence[str | bytes]) -> Iterable[tuple[int, str]]:
         """Store jobs; places and ids of those that are known by another id, counted from 1."""
         reply = self.link.run("add", *arguments, clock=self._now())
         version, *known = reply if isinstance(reply, list) else (reply,)
         if version:
             self._wake.learn(version)
             self._wake.jobs_added()
-        return ((place, job_id.decode()) for place, job_id in zip(known[::2], known[1::2], strict=True))
+        return [(place, job_id.decode()) for place, job_id in zip(known[::2], known[1::2], strict=True)]
 
     def change(self, name: str, *arguments: str | bytes | float, once: bool = False) -> Any:
         """Run a script that changes something; its answer."""

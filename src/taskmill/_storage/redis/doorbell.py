@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from redis import exceptions
+
 from taskmill._storage import forks
 from taskmill._storage.redis import trouble
 from taskmill._storage.redis.link import Link
@@ -198,11 +200,12 @@ class Listener:
 
     def _hear_all(self) -> None:
         connection = self._connection
-        if not connection.can_read(timeout=_QUIET):
+        try:
+            told = connection.read_response(disconnect_on_error=False)
+        except exceptions.TimeoutError:
             self._send("PING")
-            if not connection.can_read(timeout=_QUIET):
-                raise TimeoutError("it says nothing")
-        self._hear(*connection.read_response())
+            told = connection.read_response()
+        self._hear(*told)
 
     def _hear(self, kind: bytes, channel: bytes, message: object = None) -> None:
         if kind == b"subscribe":

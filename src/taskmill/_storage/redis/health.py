@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._core.job import FAILED_TTL, State
 from taskmill._storage.base import Backup, Health, Violation
@@ -15,6 +15,7 @@ from taskmill._storage.redis import surroundings
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.inspection import RedisInspection
 from taskmill._storage.redis.rows import Record
+from taskmill._storage.redis.schedules import schedule_of
 from taskmill._storage.redis.sessions import RedisSessions, Session
 from taskmill._storage.rows import serves_of
 from taskmill.errors import BackupFailed
@@ -48,6 +49,7 @@ class RedisHealth(Health):
             outlived_at=counted.outlived_at,
             attempts=counted.attempts,
             payload=counted.payload,
+            crate=self._crate(),
         )
 
     def verify(self) -> Sequence[Violation]:
@@ -72,7 +74,7 @@ class RedisHealth(Health):
     def _presences(self) -> list[Presence]:
         now, *told = self._caller.look("sessions", peeks=True)
         found = []
-        for session, text, until, held, locks in zip(*[iter(told)] * 5, strict=True):
+        for session, text, until, held, locks, _ in zip(*[iter(told)] * 6, strict=True):
             known = Session(*json.loads(text))
             is_leased = until is not None and float(until) >= int(now)
             found.append(
@@ -100,7 +102,13 @@ class RedisHealth(Health):
     def _schedules(self) -> list[KnownSchedule]:
         link = self._caller.link
         rows = [json.loads(text) for text in link.ask("HVALS", link.key("schedules"), peeks=True)]
-        return sorted(KnownSchedule(name, task, spec, int(slot)) for name, task, spec, slot, *_ in rows)
+        states = sorted(map(schedule_of, rows))
+        return [KnownSchedule(*state[:4], state.paused_at) for state in states]
+
+    def _crate(self) -> OpenCrate | None:
+        link = self._caller.link
+        crate, load = link.ask("HMGET", link.key("outgoing"), "crate", "load", peeks=True)
+        return None if crate is None else OpenCrate(crate.decode(), len(json.loads(load)["jobs"]))
 
 
 class _Counted:

@@ -8,11 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
-from taskmill._storage.matching import holds
+from taskmill._storage.matching import holds, matches
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.rows import STATES, Record, ending_of, job_of, records_of
 from taskmill._storage.redis.sessions import Session
@@ -43,41 +44,20 @@ class RedisInspection(Inspection):
             return job_of(record, with_attempts=True)
         return None
 
-    def find(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        pipeline: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Job]:
-        most = limit if task is None and queue is None else _ALL
-        candidates = (
-            self._candidates(states, most)
-            if pipeline is None
-            else records_of(self._caller.look("steps", pipeline))
-        )
-        found = (
-            job_of(record, with_attempts=False)
-            for record in candidates
-            if _is_asked_for(record, states, task, queue)
-        )
+    def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
+        is_by_state = wanted == Filter(states=wanted.states)
+        candidates = self._candidates(wanted.states, limit if is_by_state else _ALL)
+        found = (job_of(record, with_attempts=False) for record in candidates if _is_wanted(record, wanted))
         return list(islice(found, limit))
 
-    def search(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        text: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
+    def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
+        records = islice(records_of(self._caller.look("steps", pipeline)), limit)
+        return [job_of(record, with_attempts=False) for record in records]
+
+    def search(self, wanted: Filter = EVERY, *, after: str | None = None, limit: int = 100) -> Page:
         found: list[Job] = []
-        for count, record in enumerate(self._candidates(states, _ALL, after), 1):
-            if _is_asked_for(record, states, task, queue) and (text is None or _has_text(record, text)):
+        for count, record in enumerate(self._candidates(wanted.states, _ALL, after), 1):
+            if _is_wanted(record, wanted):
                 found.append(job_of(record, with_attempts=False))
             if len(found) == limit or count == _READ:
                 return Page(found, str(record.ref))
@@ -129,7 +109,9 @@ class RedisInspection(Inspection):
 
     def sessions(self) -> Sequence[SessionState]:
         found = []
-        for session, text, _, held, _ in zip(*[iter(self._caller.look("sessions")[1:])] * 5, strict=True):
+        for session, text, _, held, _, is_asked in zip(
+            *[iter(self._caller.look("sessions")[1:])] * 6, strict=True
+        ):
             known = Session(*json.loads(text))
             found.append(
                 SessionState(
@@ -140,16 +122,26 @@ class RedisInspection(Inspection):
                     parent=known.parent,
                     started_at=to_datetime(int(known.started_at or 0)),
                     running=held,
+                    is_asked_to_stop=bool(is_asked),
                 )
             )
         return sorted(found, key=lambda state: state.session)
 
 
-def _is_asked_for(record: Record, states: Collection[State], task: str | None, queue: str | None) -> bool:
-    call = record.call
-    return (
-        (not states or record.state in states) and task in (None, call.task) and queue in (None, call.queue)
+def _is_wanted(record: Record, wanted: Filter) -> bool:
+    call, row = record.call, record.row
+    is_match = matches(
+        wanted,
+        state=record.state,
+        task=call.task,
+        queue=call.queue,
+        tags=call.tags,
+        priority=row.priority,
+        enqueued_at=row.enqueued_at,
+        ended_at=row.ended_at or None,
+        session=row.session or None,
     )
+    return is_match and (wanted.text is None or _has_text(record, wanted.text))
 
 
 def _has_text(record: Record, text: str) -> bool:

@@ -47,7 +47,7 @@ class RedisJobs(JobStore):
             session,
             self._sessions.word(session),
             claim,
-            _text([_settled(settlement) for settlement in settlements]),
+            f"[{','.join(map(_settled, settlements))}]",
             _text(wish),
             _text(list(knows)),
         )
@@ -112,18 +112,21 @@ class RedisJobs(JobStore):
 def added(jobs: Sequence[NewJob]) -> list[str | bytes]:
     """The arguments that insert.lua takes."""
     arguments: list[str | bytes] = []
+    before = b""
     for job in jobs:
+        its_shape = shape(
+            *(job.executor, job.queue, job.priority, job.step, job.max_attempts, job.result_ttl),
+            *(job.delay, job.run_at, job.expires_in),
+            *(job.lock is not None, job.pipeline is not None, job.key is not None),
+        )
         arguments += (
             job.job_id,
-            shape(
-                *(job.executor, job.queue, job.priority, job.step, job.max_attempts, job.result_ttl),
-                *(job.delay, job.run_at, job.expires_in),
-                *(job.lock is not None, job.pipeline is not None, job.key is not None),
-            ),
+            b"" if its_shape == before else its_shape,
             "" if job.key is None else f"{job.task}\0{job.key}",
             "" if job.pipeline is None else f":{job.pipeline}",
             _call(job),
         )
+        before = its_shape
     return arguments
 
 
@@ -147,16 +150,12 @@ def _kind(*columns: str | None) -> str:
     return _text(columns)[1:-1]
 
 
-def _settled(settlement: Settlement) -> tuple[object, ...]:
+def _settled(settlement: Settlement) -> str:
+    """As turn.lua takes it, in JSON."""
     claimed, transition, started_at = settlement
-    is_plain = transition.state is State.SUCCEEDED and transition.result is not None
-    return (
-        claimed.ref,
-        claimed.fence,
-        claimed.job_id,
-        started_at or 0,
-        transition.result if is_plain else _ending(transition),
-    )
+    result = transition.result if transition.state is State.SUCCEEDED else None
+    end = _text(_ending(transition)) if result is None else _quoted(result)
+    return f"[{claimed.ref},{claimed.fence},{_quoted(claimed.job_id)},{started_at or 0},{end}]"
 
 
 def _ending(transition: Transition) -> dict[str, object]:
@@ -178,8 +177,8 @@ def _ending(transition: Transition) -> dict[str, object]:
 
 def _claimed(told: Sequence[Any]) -> Claimed:
     """From what turn.lua tells of a job, and its call."""
-    ref, attempt, max_attempts, fence, crashes, plain, executor, given, call = told
-    job_id, args, headers, _, _, task, queue, *_ = call
+    ref, attempt, max_attempts, fence, crashes, due_at, plain, executor, given, call = told
+    job_id, args, headers, _, _, task, queue, _, _, _ = call
     return Claimed(
         ref,
         job_id,
@@ -194,4 +193,5 @@ def _claimed(told: Sequence[Any]) -> Claimed:
         given,
         headers,
         crashes,
+        due_at,
     )

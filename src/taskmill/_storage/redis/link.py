@@ -11,10 +11,10 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import redis
+from hiredis import pack_command
 
 from taskmill._storage import forks
 from taskmill._storage.redis import trouble
@@ -37,6 +37,7 @@ class Link:
 
     def __init__(self, address: Address) -> None:
         self.address = address
+        self._base = address.base
         self._opening = Opening(address)
         self._idle: deque[Any] = deque()
         # A cluster says where the keys of this mill are; all are in one place.
@@ -56,10 +57,12 @@ class Link:
         *peeks*: nothing is made where there is no store yet.
         """
         operation = script(name)
-        told = (1, self.address.base, clock, *arguments)
+        told = (1, self._base, clock, *arguments)
+        # Packed here: redis-py looks at each argument again, and a bulk has thousands.
+        command: Any = ("EVALSHA", operation.digest, *told)
 
         def exchange(connection: Any) -> Any:
-            connection.send_command("EVALSHA", operation.digest, *told)
+            connection.send_packed_command([pack_command(command)])
             try:
                 return connection.read_response()
             except trouble.NO_SCRIPT:
@@ -79,10 +82,10 @@ class Link:
 
     def look_at(self, look: Callable[[Any, str], T]) -> T:
         """Have *look* ask some things that only read, on one connection; it is told what keys begin with."""
-        return self._do(lambda connection: look(connection, self.address.base), peeks=True)
+        return self._do(lambda connection: look(connection, self._base), peeks=True)
 
     def key(self, name: str) -> str:
-        return self.address.base + name
+        return self._base + name
 
     def connect(self, timeout: float) -> Any:
         """A connection of one's own, for who listens."""
@@ -157,13 +160,14 @@ class Link:
 
     def _pop(self, *, once: bool) -> Any:
         """A connection that nobody uses, if there is one; for a call that is not repeated, one that was not closed."""
-        with suppress(IndexError):
-            while True:
+        while True:
+            try:
                 connection = self._idle.pop()
-                if not once or not _is_closed(connection):
-                    return connection
-                self._drop(connection)
-        return None
+            except IndexError:
+                return None
+            if not once or not _is_closed(connection):
+                return connection
+            self._drop(connection)
 
     def _make(self, timeout: float) -> Any:
         address = self.address

@@ -23,6 +23,12 @@ class RedisSchedules(ScheduleStore):
         jobs = () if fire is None else added([fire])
         return bool(self._caller.change("fire", name, after, slot, skipped, *jobs, once=True))
 
+    def pause(self, name: str) -> bool:
+        return bool(self._caller.change("pause_schedule", name))
+
+    def resume(self, name: str) -> bool:
+        return bool(self._caller.change("resume_schedule", name))
+
     def list(self) -> Sequence[ScheduleState]:
         link = self._caller.link
         return sorted(schedule_of(json.loads(text)) for text in link.ask("HVALS", link.key("schedules")))
@@ -30,11 +36,13 @@ class RedisSchedules(ScheduleStore):
 
 def schedule_text(schedule: ScheduleState) -> str:
     """As shared/schedule.lua keeps it."""
-    name, task, spec, last_slot, fired, skipped, last_job = schedule
-    return json.dumps([name, task, spec, str(last_slot), fired, skipped, last_job])
+    name, task, spec, last_slot, fired, skipped, last_job, paused_at = schedule
+    since = None if paused_at is None else str(paused_at)
+    return json.dumps([name, task, spec, str(last_slot), fired, skipped, last_job, since])
 
 
 def schedule_of(told: Sequence[Any]) -> ScheduleState:
     """From the columns of shared/schedule.lua."""
-    name, task, spec, slot, fired, skipped, last_job = told
-    return ScheduleState(name, task, spec, int(slot), int(fired), int(skipped), last_job)
+    name, task, spec, slot, fired, skipped, last_job, since = told
+    paused_at = None if since is None else int(since)
+    return ScheduleState(name, task, spec, int(slot), int(fired), int(skipped), last_job, paused_at)

@@ -73,6 +73,13 @@ class RedisSessions(SessionStore):
         self.let_go(session)
         return notices
 
+    def ask_to_stop(self, session: int) -> bool:
+        return bool(self._caller.change("ask_to_stop", session))
+
+    def is_asked_to_stop(self, session: int) -> bool:
+        link = self._caller.link
+        return bool(link.ask("SISMEMBER", link.key("asked-to-stop"), session))
+
     # --- what the other roles need
 
     def word(self, session: int) -> str:

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from taskmill._core.census import Census, HeldLock, KnownSchedule, Presence, Waiting
+from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Backup, Health, Violation
 from taskmill._storage.clock import Clock
@@ -76,6 +76,7 @@ class SqliteHealth(Health):
             outlived_at=outlived_at,
             attempts=attempts,
             payload=payload,
+            crate=next(map(OpenCrate._make, connection.execute(SQL.crate)), None),
         )
 
     def _presences(self, connection: Connection) -> list[Presence]:

@@ -19,7 +19,7 @@ select l.name, l.session, j.job_id, l.since, (select count(*) from taskmill_job 
 from taskmill_lock l left join taskmill_job j on j.id = l.job order by l.name;
 
 -- name: schedules
-select name, task, spec, last_slot from taskmill_schedule order by name;
+select name, task, spec, last_slot, paused_at from taskmill_schedule order by name;
 
 -- name: totals
 select max(max(enqueued_at), coalesce(max(ended_at), 0), coalesce(max(claimed_at), 0)),
@@ -30,3 +30,6 @@ select max(max(enqueued_at), coalesce(max(ended_at), 0), coalesce(max(claimed_at
     coalesce(sum(length(args)), 0) + coalesce(sum(length(result)), 0)
     + (select coalesce(sum(length(data)), 0) from taskmill_payload)
 from taskmill_job;
+
+-- name: crate
+select crate, json_array_length(load, '$.jobs') from taskmill_outgoing;

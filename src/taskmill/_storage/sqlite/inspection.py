@@ -6,15 +6,18 @@ import json
 import re
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
+from taskmill._core.filter import EVERY, Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.clock import Clock
+from taskmill._storage.matching import holds, matches
 from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.database import Database
@@ -45,55 +48,26 @@ class SqliteInspection(Inspection):
         wanted = {"id": number, "job_id": job_id}
         return next(iter(self._jobs(SQL.job, wanted, with_attempts=True)), None)
 
-    def find(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        pipeline: str | None = None,
-        limit: int = 100,
-    ) -> Sequence[Job]:
-        if pipeline is None and set(states) == {State.RUNNING}:
-            return self.search(states=states, task=task, queue=queue, limit=limit).jobs
-        wanted = {
-            "states": json.dumps(sorted(states)) if states else None,
-            "task": task,
-            "queue": queue,
-            "pipeline": pipeline,
-            "limit": limit,
-        }
-        return self._jobs(SQL.find if pipeline is None else SQL.steps, wanted, with_attempts=False)
+    def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
+        def work(connection: Connection) -> list[Job]:
+            rows = _found(connection, wanted, after=_BEYOND, last=-_BEYOND, limit=limit)
+            return [job_of(row, ()) for row in rows]
 
-    def search(
-        self,
-        *,
-        states: Collection[State] = (),
-        task: str | None = None,
-        queue: str | None = None,
-        text: str | None = None,
-        after: str | None = None,
-        limit: int = 100,
-    ) -> Page:
-        wanted = {
-            "states": json.dumps(sorted(states)) if states else None,
-            "task": task,
-            "queue": queue,
-            "text": None if text is None else _pattern(text),
-            "json": None if text is None else _pattern(json.dumps(text)[1:-1]),
-            "after": _BEYOND if after is None else int(after),
-            "most": _READ,
-            "limit": limit,
-        }
+        return self._database.snapshot(work)
+
+    def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
+        return self._jobs(SQL.steps, {"pipeline": pipeline, "limit": limit}, with_attempts=False)
+
+    def search(self, wanted: Filter = EVERY, *, after: str | None = None, limit: int = 100) -> Page:
+        first = _BEYOND if after is None else int(after)
 
         def work(connection: Connection) -> Page:
-            if set(states) == {State.RUNNING}:
-                read, last = 0, None
-                rows = _named(connection).execute(SQL.running, wanted).fetchall()
-            else:
-                read, last = connection.execute(SQL.read_for_search, wanted).fetchone()
-                rows = _named(connection).execute(SQL.search, {**wanted, "last": last}).fetchall()
-            return page_of(rows, limit=limit, last=last if read == _READ else None)
+            bound = {"after": first, "most": _READ}
+            read, last = connection.execute(SQL.read_for_search, bound).fetchone()
+            rows = _found(connection, wanted, after=first, last=last, limit=limit)
+            return page_of(
+                rows, limit=limit, last=last if read == _READ and not _is_of_running(wanted) else None
+            )
 
         return self._database.snapshot(work)
 
@@ -130,8 +104,9 @@ class SqliteInspection(Inspection):
                 parent=parent,
                 started_at=to_datetime(started_at),
                 running=running,
+                is_asked_to_stop=bool(is_asked),
             )
-            for session, host, pid, kind, parent, started_at, running in self._rows(SQL.sessions)
+            for session, host, pid, kind, parent, started_at, running, is_asked in self._rows(SQL.sessions)
         ]
 
     def _rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
@@ -146,6 +121,52 @@ class SqliteInspection(Inspection):
 
     def _attempts(self, connection: Connection, row: sqlite3.Row) -> tuple[Attempt, ...]:
         return tuple(map(attempt_of, connection.execute(SQL.attempts, {"job": row["id"]})))
+
+
+def _found(connection: Connection, wanted: Filter, *, after: int, last: int, limit: int) -> list[sqlite3.Row]:
+    """The newest rows that are wanted, of those before the number *after*, down to *last*."""
+    cursor = _named(connection)
+    if _is_of_running(wanted):
+        # They are few, and wherever they are, an index knows them.
+        running = cursor.execute(SQL.running, {"after": after})
+        return list(islice((row for row in running if _is_wanted(row, wanted)), limit))
+    text = wanted.text
+    parameters = {
+        **asdict(wanted),
+        "states": json.dumps(sorted(wanted.states)) if wanted.states else None,
+        "text": None if text is None else _pattern(text),
+        "json": None if text is None else _pattern(json.dumps(text)[1:-1]),
+        "after": after,
+        "last": last,
+        "limit": limit,
+    }
+    return cursor.execute(SQL.search, parameters).fetchall()
+
+
+def _is_of_running(wanted: Filter) -> bool:
+    return set(wanted.states) == {State.RUNNING}
+
+
+def _is_wanted(row: sqlite3.Row, wanted: Filter) -> bool:
+    is_match = matches(
+        wanted,
+        state=State(row["state"]),
+        task=row["task"],
+        queue=row["queue"],
+        tags=row["tags"],
+        priority=row["priority"],
+        enqueued_at=row["enqueued_at"],
+        ended_at=row["ended_at"],
+        session=row["session"],
+    )
+    return is_match and (
+        wanted.text is None
+        or holds(
+            wanted.text,
+            as_it_is=(row["job_id"], row["task"], row["queue"], row["key"]),
+            as_json=(row["tags"], row["args"], row["result"], row["error"]),
+        )
+    )
 
 
 def _named(connection: Connection) -> sqlite3.Cursor:

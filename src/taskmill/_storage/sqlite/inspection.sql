@@ -12,17 +12,6 @@ select
     j.*
 from taskmill_job j where j.id = coalesce(:id, (select id from taskmill_job where job_id = :job_id));
 
--- name: find
-select
-    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
-    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
-    (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
-    j.*
-from taskmill_job j
-where (:states is null or state in (select value from json_each(:states)))
-and (:task is null or task = :task) and (:queue is null or queue = :queue)
-order by id desc limit :limit;
-
 -- name: read_for_search
 -- How many jobs a search reads, and the last of them.
 select count(*), min(id) from (
@@ -39,6 +28,12 @@ from taskmill_job j
 where id < :after and id >= :last
 and (:states is null or state in (select value from json_each(:states)))
 and (:task is null or task = :task) and (:queue is null or queue = :queue)
+and (:session is null or session = :session)
+and (:lowest is null or priority >= :lowest) and (:highest is null or priority <= :highest)
+and (:enqueued_from is null or enqueued_at >= :enqueued_from)
+and (:enqueued_before is null or enqueued_at < :enqueued_before)
+and (:ended_from is null or ended_at >= :ended_from) and (:ended_before is null or ended_at < :ended_before)
+and (:tag is null or exists (select 1 from json_each(iif(json_valid(tags), tags, '[]')) where value = :tag))
 and (
     :text is null or job_id like :text escape '!' or task like :text escape '!' or queue like :text escape '!'
     or key like :text escape '!' or tags like :json escape '!' or args like :json escape '!'
@@ -48,21 +43,13 @@ and (
 order by id desc limit :limit;
 
 -- name: running
--- As search, of running jobs only: they are few. (With + they are found by their index, and not by their numbers.)
-select j.*,
+-- (With + they are found by the index of the running ones, and not by their numbers.)
+select
+    coalesce(args, (select data from taskmill_payload where job = j.id and kind = 'args')) as args,
+    coalesce(result, (select data from taskmill_payload where job = j.id and kind = 'result')) as result,
     (select text from taskmill_sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress,
-    (select data from taskmill_payload where job = j.id and kind = 'args') as long_args,
-    (select data from taskmill_payload where job = j.id and kind = 'result') as long_result
-from taskmill_job j
-where j.state = 'running' and +j.id < :after
-and (:task is null or task = :task) and (:queue is null or queue = :queue)
-and (
-    :text is null or job_id like :text escape '!' or task like :text escape '!' or queue like :text escape '!'
-    or key like :text escape '!' or tags like :json escape '!' or args like :json escape '!'
-    or result like :json escape '!' or error like :json escape '!'
-    or exists (select 1 from taskmill_payload where job = j.id and data like :json escape '!')
-)
-order by +j.id desc limit :limit;
+    j.*
+from taskmill_job j where j.state = 'running' and +j.id < :after order by +j.id desc;
 
 -- name: steps
 select
@@ -72,8 +59,6 @@ select
     j.*
 from taskmill_job j
 where pipeline = :pipeline
-and (:states is null or state in (select value from json_each(:states)))
-and (:task is null or task = :task) and (:queue is null or queue = :queue)
 order by step limit :limit;
 
 -- name: attempts
@@ -129,5 +114,5 @@ select queue, since from taskmill_pause order by queue;
 
 -- name: sessions
 select id, host, pid, kind, parent, started_at,
-    (select count(*) from taskmill_job where state = 'running' and session = s.id)
+    (select count(*) from taskmill_job where state = 'running' and session = s.id), is_asked_to_stop
 from taskmill_session s order by id;

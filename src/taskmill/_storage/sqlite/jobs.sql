@@ -210,7 +210,7 @@ select
         select coalesce(b.result, (select data from taskmill_payload where job = b.id and kind = 'result'))
         from taskmill_job b where b.pipeline = j.pipeline and b.step = j.step - 1
     )),
-    j.headers, j.crashes
+    j.headers, j.crashes, j.run_at
 from taskmill_job j
 where j.state = 'running' and j.session = :session and j.claim = :claim
 order by j.priority desc, j.run_at, j.id;
@@ -230,7 +230,7 @@ set state = 'queued', attempt = attempt - 1, rescues = rescues + :rescued, sessi
 where id = :id;
 
 -- name: ran
-select id, job_id, task, queue, executor, attempt, max_attempts, fence, 0, '', null, headers, crashes,
+select id, job_id, task, queue, executor, attempt, max_attempts, fence, 0, '', null, headers, crashes, run_at,
     claimed_at, cancel_requested
 from taskmill_job where id = :id and fence = :fence and session = :session and state = 'running';
 

@@ -53,6 +53,16 @@ class SqliteSchedules(ScheduleStore):
             self._wake.jobs_added()
         return is_first
 
+    def pause(self, name: str) -> bool:
+        return self._turn(SQL.pause, name)
+
+    def resume(self, name: str) -> bool:
+        return self._turn(SQL.resume, name)
+
+    def _turn(self, statement: str, name: str) -> bool:
+        parameters = {"name": name, "now": self._clock.wall()}
+        return self._database.write(lambda connection: connection.execute(statement, parameters).rowcount > 0)
+
     def list(self) -> Sequence[ScheduleState]:
         rows = self._database.read(lambda connection: connection.execute(SQL.all).fetchall())
         return [ScheduleState._make(row) for row in rows]

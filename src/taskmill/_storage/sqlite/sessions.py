@@ -132,6 +132,17 @@ class SqliteSessions(SessionStore):
         done.announce(self._wake)
         return done.notices
 
+    def ask_to_stop(self, session: int) -> bool:
+        row = {"session": session}
+        return self._database.write(lambda connection: connection.execute(SQL.ask_to_stop, row).rowcount > 0)
+
+    def is_asked_to_stop(self, session: int) -> bool:
+        row = {"session": self.here(session)}
+        found = self._database.read(
+            lambda connection: connection.execute(SQL.is_asked_to_stop, row).fetchone()
+        )
+        return bool(found and found[0])
+
     # --- what the other roles need
 
     def here(self, session: int) -> int:

@@ -54,7 +54,7 @@ where id = (
 ) and not exists (select 1 from taskmill_lock where name = :lock);
 
 -- name: schedules
-select name, task, spec, last_slot, fired, skipped, last_job from taskmill_schedule order by name;
+select name, task, spec, last_slot, fired, skipped, last_job, paused_at from taskmill_schedule order by name;
 
 -- name: take_schedules
 delete from taskmill_schedule;
@@ -84,10 +84,11 @@ values (:job, :number, :outcome, :started_at, :ended_at, :error, :session);
 insert into taskmill_sheet (job, fence, attempt, number, text) values (?, ?, ?, ?, ?);
 
 -- name: adopt
-insert into taskmill_schedule (name, task, spec, last_slot, fired, skipped, last_job)
-values (:name, :task, :spec, :last_slot, :fired, :skipped, :last_job)
+insert into taskmill_schedule (name, task, spec, last_slot, fired, skipped, last_job, paused_at)
+values (:name, :task, :spec, :last_slot, :fired, :skipped, :last_job, :paused_at)
 on conflict (name) do update set
     last_slot = iif(fired = 0 or excluded.last_slot > last_slot, excluded.last_slot, last_slot),
     last_job = coalesce(last_job, excluded.last_job),
+    paused_at = coalesce(paused_at, excluded.paused_at),
     fired = fired + excluded.fired,
     skipped = skipped + excluded.skipped;

@@ -56,7 +56,7 @@ def translate(error: BaseException, path: Path, waited: float) -> StoreError:
             return NotAStore(f"{path} is not a SQLite database: move it away, or use another path")
         case sqlite3.SQLITE_CORRUPT:
             return NotAStore(
-                f"{path} is damaged ({error}): see what `taskmill doctor --verify` finds, restore it from a backup, "
+                f"{path} is damaged ({error}): stop all programs and restore a backup, see docs/operations.md, "
                 "or use another path"
             )
         case sqlite3.SQLITE_FULL:

@@ -40,6 +40,7 @@ async function refresh() {
   try {
     await htmx.ajax("GET", location.pathname + location.search, { target: "#page", select: "#page", swap: "outerMorph" });
     draw();
+    showViews();
     show("on");
   } catch {
     show("off");
@@ -146,6 +147,64 @@ function turnTheme() {
   for (const chart of charts.values()) chart.redraw();
 }
 
+// --- views: addresses of the list of jobs, by names that people gave them, kept in this browser
+
+const VIEWS = `taskmill-views ${document.body.dataset.root}`;
+
+function views() {
+  try { return JSON.parse(localStorage.getItem(VIEWS)) ?? {}; } catch { return {}; }
+}
+
+function keepViews(kept) {
+  try { localStorage.setItem(VIEWS, JSON.stringify(kept)); } catch { /* for this page only, then */ }
+  showViews(kept);
+}
+
+// What the address asks for, wherever in the list one stands.
+function query() {
+  const asked = new URLSearchParams(location.search);
+  asked.delete("after");
+  for (const [name, value] of [...asked]) if (!value) asked.delete(name);
+  asked.sort();
+  return asked.toString();
+}
+
+function showViews(kept = views()) {
+  const place = byId("views");
+  if (!place) return;
+  const here = query();
+  const names = Object.keys(kept).sort((one, other) => one.localeCompare(other));
+  const current = names.find((name) => kept[name] === here);
+  place.querySelector("ul").replaceChildren(...names.map((name) => {
+    const link = document.createElement("a");
+    link.href = `${document.body.dataset.root}/jobs?${kept[name]}`;
+    link.textContent = name;
+    if (name === current) link.setAttribute("aria-current", "true");
+    const entry = document.createElement("li");
+    entry.append(link);
+    return entry;
+  }));
+  place.querySelector("[data-view=keep]").hidden = !here || Boolean(current);
+  place.querySelector("[data-view=forget]").hidden = !current;
+  place.querySelector("[data-view=forget]").value = current ?? "";
+  place.hidden = !names.length && !here;
+}
+
+document.addEventListener("click", (event) => {
+  const deed = event.target.dataset?.view;
+  if (deed === "keep") byId("name-view").showModal();
+  if (deed === "forget") {
+    const { [event.target.value]: _, ...others } = views();
+    keepViews(others);
+  }
+});
+
+byId("name-view")?.addEventListener("close", (event) => {
+  const name = byId("view-name").value.trim();
+  if (event.target.returnValue === "keep" && name) keepViews({ ...views(), [name]: query() });
+  event.target.returnValue = "";
+});
+
 // --- ticks
 
 function ticks() {
@@ -218,4 +277,5 @@ if (login) {
 }
 count();
 draw();
+showViews();
 listen();

@@ -13,8 +13,9 @@ from taskmill._core.record import Job
 from taskmill._core.wording import counted
 from taskmill._web import audit
 from taskmill._web.pages import errors
-from taskmill._web.pages.jobs import Wanted, page_of, wanted_in
+from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
+from taskmill._web.wanted import Wanted, wanted_in
 
 MOST = 10_000
 _PAGE = 500
@@ -81,7 +82,7 @@ def act(visit: Visit) -> Response:
 def _request(visit: Visit) -> tuple[str | None, Wanted, Sequence[str] | None]:
     """What is to be done, and to which jobs: with no ids, to all that are wanted."""
     deed = visit.given("deed")
-    wanted = wanted_in({name: visit.given(name) for name in Wanted._fields})
+    wanted = wanted_in(visit.given)
     match visit.given("which"):
         case "all":
             ids = None
@@ -100,7 +101,7 @@ def _all(visit: Visit, wanted: Wanted) -> Iterator[Job]:
     """Those that match, newest first, and no more than can be dealt with at once."""
     after, found = None, 0
     while found < MOST:
-        page = page_of(visit, wanted, after=after, limit=min(_PAGE, MOST - found))
+        page = page_of(visit, wanted.filter, after=after, limit=min(_PAGE, MOST - found))
         yield from page.jobs
         found += len(page.jobs)
         after = page.more

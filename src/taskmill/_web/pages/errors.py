@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._core.filter import Filter
 from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._web.pages.jobs import Wanted, page_of
+from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
 
 # So many of the latest failed jobs are looked at.
 MOST = 1_000
 _HOURS = 24
-_FAILED = Wanted(State.FAILED, None, None, None)
+_FAILED = Filter(states=[State.FAILED])
 
 
 class Group(NamedTuple):
@@ -37,7 +39,7 @@ def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
     now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    page = page_of(visit, _FAILED._replace(task=task), after=None, limit=MOST)
+    page = page_of(visit, replace(_FAILED, task=task), after=None, limit=MOST)
     groups = grouped(page.jobs, now)
     return visit.page(
         "errors.html", now=now, groups=groups, task=task, number=len(page.jobs), is_all=page.more is None

@@ -136,7 +136,7 @@ def _back(visit: Visit, job_id: str, said: str) -> Response:
 def _steps(visit: Visit, job: Job) -> Sequence[Job]:
     if job.pipeline is None:
         return ()
-    return visit.reader.inspection.find(pipeline=job.pipeline, limit=_STEPS_SHOWN)
+    return visit.reader.inspection.steps(job.pipeline, limit=_STEPS_SHOWN)
 
 
 def _moments(visit: Visit, job: Job) -> list[Moment]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from starlette.responses import Response
 
 from taskmill._core.census import Census
-from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.filter import Filter
+from taskmill._core.instant import MINUTE, to_datetime
 from taskmill._core.job import State
-from taskmill._core.record import Job
+from taskmill._storage.base import QueueCount
 from taskmill._web.charts import MINUTES, curves
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
@@ -23,12 +23,12 @@ _SHOWN_RUNNING = 8
 _SHOWN_QUEUES = 6
 
 
-class Pace(NamedTuple):
-    """How long the latest jobs waited and ran: the middle one, and the slowest but one in twenty."""
+class Queue(NamedTuple):
+    """A queue, for how long its first due job has waited, and what keeps it from being worked off, if anything does."""
 
-    jobs: int
-    wait: tuple[timedelta, timedelta] | None
-    run: tuple[timedelta, timedelta] | None
+    held: QueueCount
+    oldest: timedelta | None
+    trouble: Literal["nobody", "paused"] | None
 
 
 def show(visit: Visit) -> Response:
@@ -47,14 +47,17 @@ def show(visit: Visit) -> Response:
         now=to_datetime(now),
         counts=counts_of(visit),
         findings=survey.findings,
-        queues=sorted(survey.queues, key=lambda queue: -queue.due)[:_SHOWN_QUEUES],
-        oldest=oldest_by_queue(survey.census),
+        queues=queues_of(visit)[:_SHOWN_QUEUES],
+        due=sum(queue.due for queue in survey.queues),
         workers=survey.census.working,
-        pace=pace(latest),
         curves=shown,
         drained_in=_drained_in(sum(queue.due for queue in survey.queues), shown.rate),
-        running=rows_of(visit, visit.reader.inspection.find(states=[State.RUNNING], limit=_SHOWN_RUNNING)),
-        failures=rows_of(visit, visit.reader.inspection.find(states=[State.FAILED], limit=_SHOWN_FAILURES)),
+        running=rows_of(
+            visit, visit.reader.inspection.find(Filter(states=[State.RUNNING]), limit=_SHOWN_RUNNING)
+        ),
+        failures=rows_of(
+            visit, visit.reader.inspection.find(Filter(states=[State.FAILED]), limit=_SHOWN_FAILURES)
+        ),
         latest=rows_of(
             visit,
             sorted(latest, key=lambda job: job.ended_at or job.enqueued_at, reverse=True)[:_SHOWN_RUNNING],
@@ -75,25 +78,22 @@ def counts_of(visit: Visit) -> Counter[State]:
     return counts
 
 
+def queues_of(visit: Visit) -> list[Queue]:
+    """Those in trouble first, then by how long their jobs have waited."""
+    survey, paused = visit.reader.survey.get(), visit.reader.inspection.paused()
+    oldest = oldest_by_queue(survey.census)
+    queues = []
+    for held in survey.queues:
+        is_served = any(serves.has_queue(held.queue) for serves in survey.census.working)
+        trouble: Literal["nobody", "paused"] | None = "paused" if held.queue in paused else None
+        if not is_served and trouble is None and held.due:
+            trouble = "nobody"
+        queues.append(Queue(held, oldest.get(held.queue), trouble))
+    return sorted(
+        queues, key=lambda queue: (queue.trouble is None, -(queue.oldest or timedelta()), -queue.held.due)
+    )
+
+
 def oldest_by_queue(census: Census) -> dict[str, timedelta]:
     """For how long the first due job of each queue has been waiting."""
-    oldest: dict[str, int] = {}
-    for waiting in census.waiting:
-        if waiting.oldest is not None:
-            oldest[waiting.queue] = min(waiting.oldest, oldest.get(waiting.queue, waiting.oldest))
-    return {queue: timedelta(seconds=(census.now - at) / SECOND) for queue, at in oldest.items()}
-
-
-def pace(jobs: Sequence[Job]) -> Pace:
-    """Of jobs that have ended."""
-    waits = [job.started_at - max(job.run_at, job.enqueued_at) for job in jobs if job.started_at]
-    runs = [job.ended_at - job.started_at for job in jobs if job.started_at and job.ended_at]
-    return Pace(len(jobs), middle_and_slow(waits), middle_and_slow(runs))
-
-
-def middle_and_slow(durations: Sequence[timedelta]) -> tuple[timedelta, timedelta] | None:
-    """The median and the 95th percentile; None of nothing."""
-    if not durations:
-        return None
-    ordered = sorted(max(duration, timedelta()) for duration in durations)
-    return ordered[len(ordered) // 2], ordered[min(len(ordered) * 95 // 100, len(ordered) - 1)]
+    return {queue: timedelta(microseconds=micros) for queue, micros in census.waits().items()}

@@ -1,13 +1,15 @@
-"""What the clock enqueues: when next, when last, and now if somebody wants."""
+"""What the clock enqueues: when next, when last, now if somebody wants, and not at all while it is paused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
 from starlette.responses import Response
 
 from taskmill._app import steering
+from taskmill._app.application import Application
 from taskmill._core.instant import moment_of, to_datetime
 from taskmill._core.schedule import of_spec
 from taskmill._storage.base import ScheduleState
@@ -22,6 +24,7 @@ class Line(NamedTuple):
     told: str
     last_slot: datetime
     next_at: datetime | None
+    paused_at: datetime | None
 
 
 def show(visit: Visit) -> Response:
@@ -44,15 +47,31 @@ def run(visit: Visit) -> Response:
     return visit.back("This is a job of the schedule, beside its slots.", to=f"/jobs/{job_id}")
 
 
+def pause(visit: Visit) -> Response:
+    """Let no slot of one fire."""
+    told = "Schedule %s is paused: its slots until it is resumed are not made up for."
+    return _turned(visit, steering.pause_schedule, "pause of schedule", told)
+
+
+def resume(visit: Visit) -> Response:
+    """Let them fire again."""
+    return _turned(
+        visit, steering.resume_schedule, "resuming of schedule", "Schedule %s goes on with its next slot."
+    )
+
+
+def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, told: str) -> Response:
+    name = visit.given("name") or ""
+    done = turn(visit.app, name)
+    audit.note(visit, deed, name, done=done)
+    return visit.back(told % name if done else "That was so already.", to="/schedules")
+
+
 def _line(state: ScheduleState, now: int) -> Line:
+    last_slot, paused_at = to_datetime(state.last_slot), moment_of(state.paused_at)
     try:
         schedule = of_spec(state.spec)
     except ValueError:
-        return Line(state, state.spec, to_datetime(state.last_slot), None)
+        return Line(state, state.spec, last_slot, None, paused_at)
     next_at = schedule.next_after(now)
-    return Line(
-        state,
-        schedule.describe(),
-        to_datetime(state.last_slot),
-        moment_of(next_at),
-    )
+    return Line(state, schedule.describe(), last_slot, moment_of(next_at), paused_at)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -13,10 +12,14 @@ from taskmill._app.task import BaseTask
 from taskmill._core.census import Waiting
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._core.job import DEFAULT_QUEUE
-from taskmill._core.tally import Tally, quantile
+from taskmill._core.tally import WAITED, Tally
+from taskmill._web.charts import Spread, spread_of
 from taskmill._web.visit import Visit
 
 HOURS = 3
+# A bar of the rates is of so many minutes.
+_SPAN = 10
+_SPANS = 60 * HOURS // _SPAN
 _MOST_TASKS = 500
 _FAILED = frozenset({"failed", "retrying", "crashed"})
 # The longest durations, in seconds, of the bars; the last one has no end.
@@ -32,7 +35,10 @@ _STEPS = (
 
 
 class Line(NamedTuple):
-    """A task: what waits, and how its attempts have ended in the last hours."""
+    """A task: what waits, and how its attempts have ended in the last hours.
+
+    `rates` says how many ended in each ten minutes, `bars` how many ran for how long.
+    """
 
     name: str
     summary: str
@@ -40,8 +46,9 @@ class Line(NamedTuple):
     due: int
     ended: int
     failed: int
-    middle: timedelta | None
-    slow: timedelta | None
+    wait: Spread | None
+    run: Spread | None
+    rates: Sequence[int]
     bars: Sequence[tuple[str, int]]
     is_known: bool
 
@@ -51,13 +58,14 @@ def show(visit: Visit) -> Response:
     survey = visit.reader.survey.get()
     now = visit.reader.storage.now()
     known = {task.name: task for task in visit.app.tasks}
-    tallies = _by_task(visit.reader.storage.statistics.series(since=now // MINUTE - 60 * HOURS))
+    minute = now // MINUTE
+    tallies = _by_task(visit.reader.storage.statistics.series(since=minute - 60 * HOURS + 1))
     waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
     for each in survey.census.waiting:
         waiting[each.task].append(each)
     names = {*known, *tallies, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
     lines = [
-        _line(name, known.get(name), waiting[name], tallies.get(name, ()))
+        _line(name, known.get(name), waiting[name], tallies.get(name, ()), minute)
         for name in sorted(names)[:_MOST_TASKS]
     ]
     return visit.page("tasks.html", now=to_datetime(now), tasks=lines, hours=HOURS)
@@ -71,14 +79,23 @@ def _by_task(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:
 
 
 def _line(
-    name: str, task: BaseTask[..., Any] | None, waiting: Sequence[Waiting], tallies: Sequence[Tally]
+    name: str,
+    task: BaseTask[..., Any] | None,
+    waiting: Sequence[Waiting],
+    tallies: Sequence[Tally],
+    minute: int,
 ) -> Line:
     events: Counter[str] = Counter()
-    buckets: Counter[int] = Counter()
+    ran: Counter[int] = Counter()
+    waited: Counter[int] = Counter()
+    rates = [0] * _SPANS
     for tally in tallies:
-        if tally.event in _FAILED or tally.event == "succeeded":
+        if tally.event == WAITED:
+            waited[tally.bucket] += tally.number
+        elif tally.event in _FAILED or tally.event == "succeeded":
             events[tally.event] += tally.number
-            buckets[tally.bucket] += tally.number
+            ran[tally.bucket] += tally.number
+            rates[_SPANS - 1 - max(minute - tally.minute, 0) // _SPAN] += tally.number
     return Line(
         name,
         "" if task is None else _summary(task),
@@ -86,9 +103,10 @@ def _line(
         sum(each.due for each in waiting),
         events.total(),
         sum(events[event] for event in _FAILED),
-        _within(buckets, 0.5),
-        _within(buckets, 0.95),
-        _bars(buckets),
+        spread_of(waited),
+        spread_of(ran),
+        rates,
+        _bars(ran),
         task is not None,
     )
 
@@ -106,11 +124,6 @@ def _summary(task: BaseTask[..., Any]) -> str:
     if options.lock is not None:
         said.append(f"lock {options.lock}")
     return ", ".join(said)
-
-
-def _within(buckets: Counter[int], share: float) -> timedelta | None:
-    micros = quantile(buckets.items(), share)
-    return None if micros is None else timedelta(microseconds=micros)
 
 
 def _bars(buckets: Counter[int]) -> list[tuple[str, int]]:

@@ -8,6 +8,7 @@ from taskmill._app.application import Application
 from taskmill._app.periodic import Periodic
 from taskmill._core.instant import SECOND
 from taskmill._core.schedule import Due, due
+from taskmill._storage.base import ScheduleState
 from taskmill._worker.report import harmless
 
 logger = logging.getLogger("taskmill.worker")
@@ -20,6 +21,7 @@ class Schedule:
     def __init__(self, app: Application) -> None:
         self._app = app
         self._last_slots: dict[str, int] = {}
+        self._paused: set[str] = set()
 
     def tick(self) -> float:
         rests = [self._run(periodic) for periodic in tuple(self._app.periodics.values())]
@@ -27,8 +29,12 @@ class Schedule:
 
     def _run(self, periodic: Periodic) -> float:
         """Fire what is due; return how many seconds until the next slot."""
+        if periodic.name in self._paused:
+            self._look_again()
         if periodic.name not in self._last_slots:
             self._register(periodic)
+        if periodic.name in self._paused:
+            return LONGEST_REST
         now = self._app.storage.now()
         found = self._due(periodic, now)
         if found.skipped:
@@ -43,21 +49,29 @@ class Schedule:
         state = self._app.storage.schedules.register(
             name=periodic.name, task=periodic.task.name, spec=periodic.schedule.spec
         )
-        self._last_slots[periodic.name] = state.last_slot
+        self._note(state)
+
+    def _note(self, state: ScheduleState) -> None:
+        self._last_slots[state.name] = state.last_slot
+        if state.paused_at is None:
+            self._paused.discard(state.name)
+        else:
+            self._paused.add(state.name)
 
     def _due(self, periodic: Periodic, now: int) -> Due:
         return due(periodic.schedule, last_slot=self._last_slots[periodic.name], now=now)
 
     def _fire(self, periodic: Periodic, found: Due) -> bool:
-        """Account for the slots that were found; False if another worker has accounted for some of them."""
+        """Account for the slots that were found; False if another worker has done so for some, or it is paused."""
         job = None if found.fire is None else periodic.new_job(found.fire)
-        is_ours = self._app.storage.schedules.fire(
-            periodic.name,
-            after=self._last_slots[periodic.name],
-            slot=found.last_slot,
-            fire=job,
-            skipped=found.skipped,
-        )
+        with self._app.departing([] if job is None else [job]):
+            is_ours = self._app.storage.schedules.fire(
+                periodic.name,
+                after=self._last_slots[periodic.name],
+                slot=found.last_slot,
+                fire=job,
+                skipped=found.skipped,
+            )
         if not is_ours:
             self._look_again()
             return False
@@ -70,5 +84,8 @@ class Schedule:
         return True
 
     def _look_again(self) -> None:
-        states = self._app.storage.schedules.list()
-        self._last_slots = {state.name: state.last_slot for state in states if state.name in self._last_slots}
+        known = tuple(self._last_slots)
+        self._last_slots.clear()
+        for state in self._app.storage.schedules.list():
+            if state.name in known:
+                self._note(state)

@@ -21,7 +21,7 @@ begin
     update taskmill.schedule
     set last_slot = _slot, fired = fired + (_job is not null)::integer, skipped = skipped + _skipped,
         last_job = coalesce(_job_id, last_job)
-    where name = _name and last_slot = _after and last_slot < _slot;
+    where name = _name and last_slot = _after and last_slot < _slot and paused_at is null;
     if not found then
         return false;
     end if;
@@ -29,4 +29,18 @@ begin
         perform taskmill.add(_job, 1, _wall);
     end if;
     return true;
+end $$;
+
+create or replace function taskmill.pause_schedule(_name text, _wall bigint) returns boolean language plpgsql as $$
+begin
+    update taskmill.schedule set paused_at = taskmill.clock(_wall) where name = _name and paused_at is null;
+    return found;
+end $$;
+
+-- What the pause went over is not made up for.
+create or replace function taskmill.resume_schedule(_name text, _wall bigint) returns boolean language plpgsql as $$
+begin
+    update taskmill.schedule set paused_at = null, last_slot = greatest(last_slot, taskmill.clock(_wall))
+    where name = _name and paused_at is not null;
+    return found;
 end $$;

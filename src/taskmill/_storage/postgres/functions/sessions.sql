@@ -18,6 +18,12 @@ begin
     return found;
 end $$;
 
+create or replace function taskmill.ask_to_stop(_session bigint) returns boolean language plpgsql as $$
+begin
+    update taskmill.session set is_asked_to_stop = true where id = _session and not is_asked_to_stop;
+    return found;
+end $$;
+
 create or replace function taskmill.end_session(_session bigint, _wall bigint) returns taskmill.news
 language plpgsql as $$
 declare

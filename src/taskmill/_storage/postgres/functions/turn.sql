@@ -1,7 +1,7 @@
 -- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
 -- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
---   _listener: takes no more rings, because it does not rest
+--   _listener: takes no more rings if something was claimed, because it does not rest then
 create or replace function taskmill.turn(
     _session bigint, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
@@ -46,7 +46,7 @@ begin
         claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
         news.changed := news.changed or cardinality(claimed) > 0;
     end if;
-    if _listener is not null then
+    if _listener is not null and cardinality(claimed) > 0 then
         update taskmill.listener set room = 0 where id = _listener and room > 0;
     end if;
     perform taskmill.tell(news);
@@ -65,7 +65,7 @@ begin
                 j.lock is null and j.pipeline is null and j.result_ttl > 0 and not j.cancel_requested, j.args,
                 case when j.step > 0 then (
                     select b.result from taskmill.job b where b.pipeline = j.pipeline and b.step = j.step - 1
-                ) end, j.headers, j.crashes
+                ) end, j.headers, j.crashes, j.run_at
             ) order by l.priority desc, j.run_at, j.id
         )
         from unnest(_refs) r (ref) join taskmill.job j on j.id = r.ref join taskmill.lane l on l.id = j.lane

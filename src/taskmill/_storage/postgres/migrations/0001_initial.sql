@@ -22,7 +22,8 @@ create table taskmill.session (
     leased_until bigint not null,
     started_at bigint not null,
     -- For people: what it takes, as queues (null: all), executors and tasks; null where it runs no jobs.
-    serves text
+    serves text,
+    is_asked_to_stop boolean not null default false
 );
 
 -- What shares queue, executor and priority; they are few, and stay. A suspect's executor is 'alone', so that who wants
@@ -185,7 +186,8 @@ create table taskmill.schedule (
     last_slot bigint not null,
     fired bigint not null default 0,
     skipped bigint not null default 0,
-    last_job text
+    last_job text,
+    paused_at bigint
 );
 
 -- The processes that can be notified: what their resting workers have room for (0 nothing, 1 some jobs, 2 any), and

@@ -5,7 +5,7 @@ local name, after, slot, skipped = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local function fire()
   local known = schedule_of(name)
-  if not known or known[LAST_SLOT] ~= after or tonumber(slot) <= tonumber(after) then
+  if not known or known[PAUSED_AT] ~= cjson.null or known[LAST_SLOT] ~= after or tonumber(slot) <= tonumber(after) then
     return false
   end
   known[LAST_SLOT] = slot

@@ -4,7 +4,7 @@
 
 local name, task, spec = ARGV[2], ARGV[3], ARGV[4]
 local known = schedule_of(name)
-local fresh = known or { name, task, spec, string.format('%d', NOW), 0, 0, cjson.null }
+local fresh = known or { name, task, spec, string.format('%d', NOW), 0, 0, cjson.null, cjson.null }
 if fresh[SPEC] ~= spec then
   fresh[LAST_SLOT] = string.format('%d', NOW)
 end

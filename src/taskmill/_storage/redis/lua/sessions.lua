@@ -1,4 +1,5 @@
--- sessions: each with when its lease ends, how many jobs it holds and how many locks beside those of jobs.
+-- sessions: each with when its lease ends, how many jobs it holds and how many locks beside those of jobs, and whether it
+-- was asked to stop.
 -- needs: clock columns row
 -- flags: no-writes
 
@@ -16,5 +17,6 @@ for _, session in ipairs(call('HKEYS', BASE .. 'sessions')) do
   told[#told + 1] = call('ZSCORE', BASE .. 'leases', session)
   told[#told + 1] = call('SCARD', BASE .. 'held:' .. session)
   told[#told + 1] = locks[session] or 0
+  told[#told + 1] = call('SISMEMBER', BASE .. 'asked-to-stop', session)
 end
 return told

@@ -90,7 +90,7 @@ end
 
 -- *wish*: wants by executor, queues or null; knows is read only where something was handed on.
 local function served_lanes(wish)
-  local queues, known, found, paused = nil, nil, {}, paused_queues()
+  local queues, known, paused, found = nil, nil, nil, {}
   if wish.queues ~= cjson.null then
     queues = {}
     for _, name in ipairs(wish.queues) do
@@ -102,7 +102,11 @@ local function served_lanes(wish)
     local is_served = (wish.wants[executor] or 0) > 0
     local its_queue, task = string.match(rest, '^(.*)%z(.*)$')
     its_queue = its_queue or rest
-    is_served = is_served and (not queues or queues[its_queue]) and not paused[its_queue]
+    is_served = is_served and (not queues or queues[its_queue])
+    if is_served then
+      paused = paused or paused_queues()
+      is_served = not paused[its_queue]
+    end
     if is_served and task then
       if not known then
         known = {}
@@ -275,9 +279,10 @@ local function told(rows_claimed)
       given = result and cjson.encode(result) or 'null'
     end
     texts[n + 1] = string.format(
-      '%s[%d,%d,%d,%d,%d,%s,"%s",%s,',
+      '%s[%d,%d,%d,%d,%d,%d,%s,"%s",%s,',
       i == 1 and '' or ',',
-      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], tostring(is_plain), executor, given
+      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], row[RUN_AT], tostring(is_plain), executor,
+      given
     )
     texts[n + 2], texts[n + 3] = calls[i], ']'
     n = n + 3

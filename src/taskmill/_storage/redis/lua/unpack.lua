@@ -17,6 +17,9 @@ local function adopt(schedule)
   if mine[LAST_JOB] == cjson.null then
     mine[LAST_JOB] = schedule[LAST_JOB]
   end
+  if mine[PAUSED_AT] == cjson.null then
+    mine[PAUSED_AT] = schedule[PAUSED_AT]
+  end
   mine[FIRED] = mine[FIRED] + schedule[FIRED]
   mine[SKIPPED] = mine[SKIPPED] + schedule[SKIPPED]
   keep(mine)

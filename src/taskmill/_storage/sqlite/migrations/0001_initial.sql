@@ -21,7 +21,8 @@ create table taskmill_session (
     file text not null,
     started_at integer not null,
     -- For people: what it takes, as queues (null: all), executors and tasks; null where it runs no jobs.
-    serves text
+    serves text,
+    is_asked_to_stop integer not null default 0 check (is_asked_to_stop in (0, 1))
 ) strict;
 
 -- The checks spell out what "in (...)" would say: SQLite builds a table of the list at every change of a row, which
@@ -171,5 +172,6 @@ create table taskmill_schedule (
     last_slot integer not null,
     fired integer not null default 0,
     skipped integer not null default 0,
-    last_job text
+    last_job text,
+    paused_at integer
 ) strict, without rowid;

@@ -1,6 +1,6 @@
--- Schedules; the slot as text, which cjson would round otherwise.
+-- Schedules; instants as text, which cjson would round otherwise.
 
-local NAME, TASK_OF, SPEC, LAST_SLOT, FIRED, SKIPPED, LAST_JOB = 1, 2, 3, 4, 5, 6, 7
+local NAME, TASK_OF, SPEC, LAST_SLOT, FIRED, SKIPPED, LAST_JOB, PAUSED_AT = 1, 2, 3, 4, 5, 6, 7, 8
 
 local function schedule_of(name)
   local text = call('HGET', BASE .. 'schedules', name)

@@ -61,6 +61,7 @@ local function forget(session)
     call('HDEL', BASE .. 'claims', session)
     call('ZREM', BASE .. 'leases', session)
     call('SREM', BASE .. 'extended', session)
+    call('SREM', BASE .. 'asked-to-stop', session)
     has_changed = true
   end
 end

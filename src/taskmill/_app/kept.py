@@ -44,7 +44,7 @@ class Kept(Generic[T]):
                 self._renew()
             elif self._is_old() and (self._maker is None or not self._maker.is_alive()):
                 self._maker = threading.Thread(
-                    target=self._renew_behind, name="taskmill-dashboard", daemon=True
+                    target=self._renew_behind, name="taskmill-counting", daemon=True
                 )
                 self._maker.start()
             assert self._value is not None  # noqa: S101  (for type checkers: it was just made)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from taskmill._web.kept import Kept
+from taskmill._app.kept import Kept
 from taskmill.errors import StoreUnavailable
 
 

@@ -1,0 +1,21 @@
+"""Where a server of taskmill's listens."""
+
+from __future__ import annotations
+
+import socket
+
+from taskmill.errors import ConfigurationError
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on which who comes before its server is ready waits for it; ConfigurationError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {host} port {port}: {error.strerror or error}") from None
+    return listener

@@ -1,0 +1,117 @@
+"""Errors, traces and check-ins of jobs in Sentry; needs ``taskmill[sentry]``.
+
+>>> import sentry_sdk
+>>> from taskmill.contrib.sentry import TaskmillIntegration
+>>> sentry_sdk.init(dsn="", integrations=[TaskmillIntegration(mill)])
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import sentry_sdk
+from sentry_sdk.integrations import Integration
+from sentry_sdk.tracing import Span
+from sentry_sdk.utils import event_from_exception
+
+from taskmill import Context, Mill, Outgoing
+from taskmill._core.instant import SECOND
+from taskmill.errors import Cancel, Interruption, Snooze
+
+_ORIGIN = "auto.queue.taskmill"
+
+
+class TaskmillIntegration(Integration):
+    """To be made where *mill* is, in programs and workers alike.
+
+    What enqueues is ``queue.publish``; an attempt is a transaction ``queue.task.taskmill`` of the same trace, with a
+    span ``queue.process`` in it, and a scope of its own. An error that ends its job is reported; with *retried* one
+    that is tried again is, too. That a task asks to be snoozed or cancelled, or is interrupted, is no error.
+    """
+
+    identifier = "taskmill"
+    origin = _ORIGIN
+
+    def __init__(self, mill: Mill, *, retried: bool = False) -> None:
+        self._mill = mill
+        self._retried = retried
+        mill.wrap_enqueue(self.publish)
+        mill.wrap(self.process)
+
+    @staticmethod
+    def setup_once() -> None:
+        """Nothing is patched: the mill knows what goes around its work."""
+
+    @contextmanager
+    def publish(self, jobs: Sequence[Outgoing]) -> Iterator[None]:
+        """Around an enqueue."""
+        name = jobs[0].task if len({job.task for job in jobs}) == 1 else f"{len(jobs)} jobs"
+        with sentry_sdk.start_span(op="queue.publish", name=name, origin=_ORIGIN) as span:
+            span.set_data("messaging.system", "taskmill")
+            span.set_data("messaging.destination.name", jobs[0].queue)
+            if len(jobs) == 1:
+                span.set_data("messaging.message.id", jobs[0].id)
+                span.set_data("messaging.message.body.size", jobs[0].size)
+            for job in jobs:
+                _inject(job.headers)
+            yield
+
+    @contextmanager
+    def process(self, context: Context) -> Iterator[None]:
+        """Around an attempt."""
+        with sentry_sdk.isolation_scope() as scope:
+            scope.clear_breadcrumbs()
+            scope.set_tag("taskmill.task", context.task)
+            scope.set_context(
+                "taskmill", {"id": context.id, "queue": context.queue, "attempt": context.attempt}
+            )
+            transaction = sentry_sdk.continue_trace(
+                context.headers, op="queue.task.taskmill", name=context.task, source="task", origin=_ORIGIN
+            )
+            with (
+                sentry_sdk.start_transaction(transaction),
+                sentry_sdk.start_span(op="queue.process", name=context.task, origin=_ORIGIN) as span,
+            ):
+                _describe(span, context)
+                try:
+                    yield
+                except (Cancel, Snooze, Interruption):
+                    raise
+                except Exception as error:
+                    if self._is_to_be_reported(context, error):
+                        _report(error)
+                    raise
+
+    def _is_to_be_reported(self, context: Context, error: Exception) -> bool:
+        task = self._mill.app.tasks.find(context.task)
+        is_last = context.attempt >= context.max_attempts or (
+            task is not None and not task.is_retriable(error)
+        )
+        return self._retried or is_last
+
+
+def _inject(headers: dict[str, str]) -> None:
+    if traceparent := sentry_sdk.get_traceparent():
+        headers["sentry-trace"] = traceparent
+    if baggage := sentry_sdk.get_baggage():
+        headers["baggage"] = ",".join(filter(None, [headers.get("baggage"), baggage]))
+
+
+def _describe(span: Span, context: Context) -> None:
+    latency = time.time() - context.claimed.due_at / SECOND
+    span.set_data("messaging.system", "taskmill")
+    span.set_data("messaging.message.id", context.id)
+    span.set_data("messaging.destination.name", context.queue)
+    span.set_data("messaging.message.retry.count", context.attempt - 1)
+    span.set_data("messaging.message.receive.latency", max(0.0, latency * 1_000))
+
+
+def _report(error: Exception) -> None:
+    event, hint = event_from_exception(
+        error,
+        client_options=sentry_sdk.get_client().options,
+        mechanism={"type": "taskmill", "handled": False},
+    )
+    sentry_sdk.capture_event(event, hint=hint)
