@@ -14,6 +14,7 @@ from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.callers.base import Entry
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.frontier import Frontier
 from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.sessions import PostgresSessions
@@ -32,6 +33,7 @@ class PostgresJobs(JobStore):
         self._wake = wake
         self._version = version
         self._sessions = sessions
+        self._frontier = Frontier()
 
     def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
         calls = tuple(jobs)
@@ -61,6 +63,7 @@ class PostgresJobs(JobStore):
         plain = [settlement for settlement in settlements if is_plain(settlement)]
         others = [settlement for settlement in settlements if not is_plain(settlement)]
         resting = self._wake.resting
+        since = self._frontier.since()
         request = (
             session,
             claim,
@@ -72,6 +75,7 @@ class PostgresJobs(JobStore):
             json.dumps(wants),
             None if queues is None else _texts(queues),
             _texts(knows if wants.get("elsewhere") else ()),
+            since,
             resting,
             self._database.wall,
         )
@@ -79,6 +83,7 @@ class PostgresJobs(JobStore):
         done = json.loads(self._database.text(SQL.turn, request))
         if done["claimed"] and resting is not None:
             self._wake.has_taken()
+        self._frontier.note(since, passed=done["passed"], since=done["begins"] or {})
         news = News.of(done["news"])
         news.ended.extend(settlement.claimed.job_id for settlement in plain)
         news.announce(self._wake)
