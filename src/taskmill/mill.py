@@ -56,6 +56,8 @@ class Mill:
     - *lease* (30 s): a process that gives no sign of life for so long is taken for dead. On one host, death
       is noticed at once.
     - *payload_limit* (1 MB): how many bytes the arguments, or the result, of a job may have.
+    - *secrets*: words that make a name secret, beside ``password``, ``token``, ``api_key`` and the like. What goes by
+      such a name is taken out of errors before they are stored, and hidden in the dashboard. None: nothing is.
     - *clock*: another clock, for tests.
 
     Making one opens nothing; the first job does. It may be shared by threads, and inherited by a fork.
@@ -77,9 +79,12 @@ class Mill:
         imports: Iterable[str] = (),
         lease: Duration = 30,
         payload_limit: int = 1_000_000,
+        secrets: Iterable[str] | None = (),
         clock: Clock | None = None,
     ) -> None:
-        self._app = Application(url, imports=imports, lease=lease, payload_limit=payload_limit, clock=clock)
+        self._app = Application(
+            url, imports=imports, lease=lease, payload_limit=payload_limit, secrets=secrets, clock=clock
+        )
 
     @property
     def app(self) -> Application:

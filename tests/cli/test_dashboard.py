@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -141,6 +142,24 @@ def test_a_token_of_ones_own_is_not_printed() -> None:
 
     with closing(server._socket):
         assert server.url == f"http://127.0.0.1:{server.port}/"
+
+
+@pytest.mark.parametrize("names, is_believed", [((), False), (["jobs.example.org"], True)])
+def test_only_a_proxy_that_was_named_says_who_asks(names: Sequence[str], is_believed: bool) -> None:
+    """Also by which way: a cookie is for TLS only where the proxy says that there is TLS."""
+    server = Server(Application("memory://"), ServerOptions(tokens={"operate": TOKEN}, names=names))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.request(
+            "GET", "/login", headers={"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}
+        )
+        cookie = connection.getresponse().getheader("set-cookie")
+    server.stop()
+    thread.join()
+
+    assert cookie is not None
+    assert ("secure" in cookie.lower()) is is_believed
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,13 @@ class Answer(NamedTuple):
 
 
 class Browser:
-    """Keeps its cookies, and sends what browsers send along."""
+    """Keeps its cookies, and sends what browsers send along; one that *holds_back* never comes to an end of it."""
 
     def __init__(self, site: ASGIApp, *, root: str = "") -> None:
         self.site = site
         self.root = root
         self.cookies: dict[str, str] = {}
+        self.holds_back = False
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.send("GET", path, headers={"accept": "text/html", **headers})
@@ -78,13 +79,14 @@ class Browser:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 80),
         }
-        answer = asyncio.run(_called(self.site, scope, body))
+        answer = asyncio.run(_called(self.site, scope, None if self.holds_back else body))
         self.cookies |= answer.cookies()
         return answer
 
 
-async def _called(site: ASGIApp, scope: dict[str, Any], body: bytes) -> Answer:
-    incoming: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+async def _called(site: ASGIApp, scope: dict[str, Any], body: bytes | None) -> Answer:
+    """With no body, one that never comes to its end."""
+    incoming: list[Message] = [{"type": "http.request", "body": body or b"", "more_body": body is None}]
     status, headers, chunks = 0, [], []
     enough = asyncio.Event()
 

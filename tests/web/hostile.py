@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 
 from taskmill import Mill
+from taskmill._core.deed import Deed
+from taskmill._core.identity import new_job_id
 from taskmill._core.instant import HOUR
 from taskmill._core.job import ErrorInfo, Reason, State
 from taskmill._core.journal import PROGRESS, line_text, progress_text
@@ -48,6 +50,7 @@ def fill(mill: Mill) -> None:
                     claimed, Transition(State.SUCCEEDED, "succeeded", json.dumps({text: [text]})), None
                 )
             )
+        storage.audit.append(Deed(new_job_id(), text, text, text, text, number))
         storage.schedules.register(name=text, task=text, spec=text)
         storage.limits.acquire(text, worker.session)
         storage.sessions.open(kind=text[:200], lease=HOUR)

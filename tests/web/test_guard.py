@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from starlette.routing import Route
@@ -13,9 +17,11 @@ from starlette.types import ASGIApp, Message
 from taskmill import Mill, Visitor
 from taskmill._app.visitor import Role
 from taskmill._web.access import Tokens
+from taskmill._web.api import table
+from taskmill._web.api.routes import DOCUMENT
 from taskmill._web.guard import HEADERS, LONGEST_BODY
 from taskmill._web.site import ACTIONS, PAGES, Site, dashboard
-from tests.web.browser import ORIGIN, Browser
+from tests.web.browser import ORIGIN, Answer, Browser
 
 TOKEN, VIEW_TOKEN = "operate-0123456789abcdef", "view-0123456789abcdef"
 TOKENS = Tokens({"operate": TOKEN, "view": VIEW_TOKEN})
@@ -31,13 +37,37 @@ OPEN = [("GET", "/assets/{name}"), ("GET", "/login"), ("POST", "/login")]
 CLOSED = [route for route in ROUTES if route not in OPEN]
 READING = [path for method, path in CLOSED if method == "GET"]
 ACTING = [path for method, path in CLOSED if method == "POST"]
+FOR_PROGRAMS = {DOCUMENT, *(table.ROOT + path for path in (*table.READING, *table.ACTING))}
+PAGES_READ = [path for path in READING if path not in FOR_PROGRAMS]
+BODIES: Mapping[str, Any] = {
+    "/api/v1/jobs": {"task": "add", "args": [2, 3]},
+    "/api/v1/jobs/bulk": {"deed": "retry", "ids": ["nobody"]},
+    "/api/v1/queues/{queue:path}/purge": {"what": "ended"},
+}
 
 
 def at(path: str) -> str:
     """An address that the route has."""
-    return path.replace("{job_id}", "nobody").replace("{name}", "taskmill.css") + (
-        "?task=add" if path == "/enqueue" else ""
-    )
+    named = re.sub(r"\{(\w+)(:path)?\}", lambda found: NAMES[found[1]], path)
+    return named + ("?task=add" if path == "/enqueue" else "")
+
+
+def act(browser: Browser, path: str, csrf: str | None = None, **headers: Any) -> Answer:
+    """Do what that address is for, as a page of the dashboard does it; with another mark, if one is said."""
+    mark = browser.token() if csrf is None else csrf
+    if path not in FOR_PROGRAMS:
+        return browser.post(at(path), {"csrf": mark or []}, **headers)
+    given = {"origin": ORIGIN, "sec-fetch-site": "same-origin", "x-csrf-token": mark, **headers}
+    return browser.send("POST", at(path), headers=given, body=json.dumps(BODIES.get(path)).encode())
+
+
+NAMES = {
+    "job_id": "nobody",
+    "name": "taskmill.css",
+    "queue": "default",
+    "schedule": "nightly",
+    "session": "77",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,32 +105,38 @@ def viewer(site: ASGIApp) -> Browser:
 
 
 def test_the_matrix_is_of_all_routes() -> None:
-    assert set(READING) == {*PAGES, "/live"}
-    assert set(ACTING) == set(ACTIONS)
+    assert set(READING) == {*PAGES, "/live", DOCUMENT, *(table.ROOT + path for path in table.READING)}
+    assert set(ACTING) == {*ACTIONS, *(table.ROOT + path for path in table.ACTING)}
     assert set(OPEN) <= set(ROUTES)
 
 
 class TestWhoIsLetIn:
-    @pytest.mark.parametrize("path", READING)
+    @pytest.mark.parametrize("path", PAGES_READ)
     def test_nobody_sees_a_page_without_signing_in(self, path: str, stranger: Browser) -> None:
         answer = stranger.get(at(path))
 
         assert (answer.status, answer["location"]) == (303, "/login")
         assert stranger.get(at(path), accept="*/*").status == 401
 
+    @pytest.mark.parametrize("path", sorted(FOR_PROGRAMS & {*READING}))
+    def test_no_program_reads_without_a_token(self, path: str, stranger: Browser) -> None:
+        answer = stranger.get(at(path))
+
+        assert (answer.status, answer["content-type"]) == (401, "application/problem+json")
+
     @pytest.mark.parametrize("path", ACTING)
     def test_nobody_acts_without_signing_in(self, path: str, stranger: Browser) -> None:
         stranger.get("/login")
 
-        assert stranger.post(at(path)).status == 401
+        assert act(stranger, path).status == 401
 
     @pytest.mark.parametrize("path", READING)
     def test_who_may_look_sees_every_page(self, path: str, viewer: Browser) -> None:
-        assert viewer.get(at(path)).status == (404 if "{" in path else 200)
+        assert viewer.get(at(path)).status == (404 if "{job_id}" in path else 200)
 
     @pytest.mark.parametrize("path", ACTING)
     def test_who_may_look_cannot_act(self, path: str, viewer: Browser) -> None:
-        assert viewer.post(at(path)).status == 403
+        assert act(viewer, path).status == 403
 
     @pytest.mark.parametrize("path", READING)
     def test_who_may_look_is_offered_no_act(self, path: str, viewer: Browser) -> None:
@@ -108,7 +144,7 @@ class TestWhoIsLetIn:
 
     @pytest.mark.parametrize("path", ACTING)
     def test_who_may_operate_can_act(self, path: str, operator: Browser) -> None:
-        assert operator.post(at(path)).status in {200, 303}
+        assert act(operator, path).status in {200, 201, 303, 404, 409}
 
     @pytest.mark.parametrize("token, role", [(TOKEN, "operate"), (VIEW_TOKEN, "view")])
     def test_a_token_lets_in_who_has_it(self, token: str, role: Role, stranger: Browser) -> None:
@@ -124,7 +160,7 @@ class TestWhoIsLetIn:
     def test_a_wrong_token_is_refused(
         self, token: str, stranger: Browser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskmill._web.login._DELAY", 0)
+        monkeypatch.setattr("taskmill._web.access.DELAY", 0)
         stranger.get("/login")
 
         answer = stranger.post("/login", {"token": token})
@@ -163,6 +199,14 @@ class TestWhoIsLetIn:
         assert browser.get("/", x_user="bob").status == 200
         assert browser.post("/schedules/run", x_user="bob").status == 403
         assert browser.post("/schedules/run", x_user="ann").status == 303
+
+    def test_who_fails_to_say_who_it_is_lets_nobody_in(self, mill: Mill) -> None:
+        def auth(request: Any) -> Visitor:
+            raise LookupError("no such session")
+
+        for path in ("/", "/api/v1/jobs", "/live"):
+            with pytest.raises(LookupError):
+                Browser(mill.dashboard(auth=auth)).get(path)
 
     @pytest.mark.parametrize("answer", [True, "operate", ("ann", "operate"), {"role": "operate"}])
     def test_what_is_no_visitor_is_nobody(self, answer: Any, mill: Mill) -> None:
@@ -212,16 +256,12 @@ class TestWhoSentTheForm:
     def test_a_form_from_elsewhere_is_refused(
         self, path: str, headers: Mapping[str, str | None], operator: Browser
     ) -> None:
-        body = f"csrf={operator.token()}".encode()
-
-        assert operator.send("POST", at(path), headers=headers, body=body).status == 403
+        assert act(operator, path, **headers).status == 403
 
     @pytest.mark.parametrize("path", [*ACTING, "/login"])
-    @pytest.mark.parametrize("token", [None, "", "0" * 32, "ü"])
-    def test_a_form_without_our_mark_is_refused(
-        self, path: str, token: str | None, operator: Browser
-    ) -> None:
-        assert operator.post(at(path), {"csrf": token or []}).status == 403
+    @pytest.mark.parametrize("token", ["", "0" * 32, "ü"])
+    def test_a_form_without_our_mark_is_refused(self, path: str, token: str, operator: Browser) -> None:
+        assert act(operator, path, token).status == 403
 
     @pytest.mark.parametrize("path", [*ACTING, "/login"])
     def test_no_mark_and_no_cookie_are_not_the_same_mark(self, path: str, operator: Browser) -> None:
@@ -237,10 +277,76 @@ class TestWhoSentTheForm:
         assert operator.post("/schedules/run", **headers).status == 303
 
 
+ACTING_PROGRAMS = [path for path in ACTING if path in FOR_PROGRAMS]
+
+
+class TestPrograms:
+    """A token in a header lets in, and stands for the mark of forms, which no page of another site can do."""
+
+    @pytest.fixture(autouse=True)
+    def quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("taskmill._web.access.DELAY", 0)
+
+    def send(self, site: ASGIApp, path: str, token: str, method: str = "POST", **headers: Any) -> Answer:
+        given = {"authorization": f"Bearer {token}", **headers}
+        return Browser(site).send(method, at(path), headers=given, body=json.dumps(BODIES.get(path)).encode())
+
+    @pytest.mark.parametrize("path", sorted(FOR_PROGRAMS & {*READING}))
+    @pytest.mark.parametrize(
+        "token, status", [(VIEW_TOKEN, 200), (TOKEN, 200), (TOKEN + "x", 401), ("", 401)]
+    )
+    def test_a_token_reads(self, path: str, token: str, status: int, site: ASGIApp) -> None:
+        is_missing = status == 200 and "{job_id}" in path
+
+        assert self.send(site, path, token, "GET").status == (404 if is_missing else status)
+
+    @pytest.mark.parametrize("path", ACTING_PROGRAMS)
+    @pytest.mark.parametrize(
+        "token, statuses", [(TOKEN, {200, 201, 404, 409}), (VIEW_TOKEN, {403}), (TOKEN + "x", {401})]
+    )
+    def test_a_token_acts(self, path: str, token: str, statuses: set[int], site: ASGIApp) -> None:
+        assert self.send(site, path, token).status in statuses
+
+    @pytest.mark.parametrize("path", ACTING_PROGRAMS)
+    @pytest.mark.parametrize("headers", [each for each in FOREIGN.values() if any(each.values())])
+    def test_with_a_token_too_nothing_is_taken_from_another_site(
+        self, path: str, headers: Mapping[str, Any], site: ASGIApp
+    ) -> None:
+        assert self.send(site, path, TOKEN, **headers).status == 403
+
+    @pytest.mark.parametrize("path", [path for path in ACTING if path not in FOR_PROGRAMS])
+    def test_it_is_no_mark_for_forms(self, path: str, site: ASGIApp) -> None:
+        headers = {"origin": ORIGIN, "sec_fetch_site": "same-origin"}
+
+        assert self.send(site, path, TOKEN).status == 403
+        assert self.send(site, path, TOKEN, **headers).status == 403
+
+    def test_a_wrong_token_is_not_helped_by_a_cookie(self, operator: Browser) -> None:
+        answer = operator.send("GET", "/api/v1/jobs", headers={"authorization": "Bearer wrong"})
+
+        assert answer.status == 401
+
+    @pytest.mark.parametrize("scheme", ["Basic", "Digest", ""])
+    def test_what_browsers_send_by_themselves_is_no_token(self, scheme: str, mill: Mill) -> None:
+        browser = Browser(mill.dashboard(auth=None))
+
+        answer = browser.send(
+            "POST", "/api/v1/queues/default/pause", headers={"authorization": f"{scheme} x"}, body=b""
+        )
+
+        assert answer.status == 403
+
+
 class TestWhatIsAskedFor:
     @pytest.mark.parametrize("path", ACTING)
-    def test_a_link_does_nothing(self, path: str, operator: Browser) -> None:
-        assert operator.get(at(path)).status in {404, 405}
+    def test_a_link_does_nothing(self, path: str, mill: Mill, operator: Browser) -> None:
+        version = mill.app.storage.version()
+
+        answer = operator.get(at(path))
+
+        # What stands behind the name of a queue can belong to the name of another one; and jobs can be read there.
+        assert answer.status in ({200} if path in READING or "{queue" in path else {404, 405})
+        assert mill.app.storage.version() == version
 
     @pytest.mark.parametrize("method, path", ROUTES)
     @pytest.mark.parametrize("verb", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
@@ -252,6 +358,26 @@ class TestWhatIsAskedFor:
     @pytest.mark.parametrize("path", ACTING)
     def test_what_is_too_long_is_not_read(self, path: str, operator: Browser) -> None:
         assert operator.post(at(path), {"id": "x" * LONGEST_BODY}).status == 413
+
+    @pytest.mark.parametrize("path", ACTING)
+    def test_what_comes_too_slowly_is_not_waited_for(
+        self, path: str, operator: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("taskmill._web.guard.LONGEST_WAIT", 0.001)
+        operator.holds_back = True
+
+        assert operator.post(at(path)).status == 408
+
+    @pytest.mark.parametrize("after", ["x", "-1", "9" * 40, "9" * 5_000, "٣", "1e3", "0"])
+    @pytest.mark.parametrize("path", ["/jobs", "/audit"])
+    def test_a_place_in_a_list_that_is_none_is_its_beginning(
+        self, path: str, after: str, tmp_path: Path
+    ) -> None:
+        mill = Mill(f"sqlite:///{tmp_path / 'jobs.db'}?durability=normal")
+        mill.app.storage.jobs.add([])
+
+        assert Browser(mill.dashboard(auth=None)).get(f"{path}?{urlencode({'after': after})}").status == 200
+        mill.close()
 
     @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 20_000])
     def test_what_is_no_form_is_refused(self, body: bytes, operator: Browser) -> None:

@@ -14,10 +14,12 @@ from starlette.applications import Starlette
 from taskmill import Mill, State, Visitor, every
 from taskmill._app import steering
 from taskmill._core.census import Serves
+from taskmill._core.deed import Deed
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import HOUR, MINUTE
 from taskmill._core.tally import Tally
 from taskmill._web.site import PAGES
+from taskmill.errors import StoreUnavailable
 from tests.conformance.builders import Worker, a_job, a_pipeline, failed, states_of, succeeded
 from tests.web.browser import Answer, Browser
 
@@ -183,22 +185,57 @@ class TestActs:
 
         assert said(browser, browser.post("/jobs/ask", form)) == "Tick some jobs first."
 
-    def test_each_act_is_in_the_log_with_who_did_it(
+    def test_each_act_is_noted_with_who_did_it_and_said_in_the_log(
         self, mill: Mill, caplog: pytest.LogCaptureFixture
     ) -> None:
-        caplog.set_level(logging.INFO, "taskmill.dashboard")
+        caplog.set_level(logging.INFO, "taskmill.audit")
         mill.app.storage.jobs.add([a_job("a")])
         browser = Browser(mill.dashboard(auth=lambda request: Visitor("ann\n", "operate")))
 
         browser.post("/jobs/a/cancel")
         browser.post("/jobs/a/cancel")
         browser.post("/queues/pause", {"queue": "x\x1b[0m"})
+        browser.post("/jobs/act", {"deed": "delete", "which": "all", "state": "cancelled"})
 
-        assert [record.getMessage() for record in caplog.records] == [
-            r"ann\n: cancel a",
-            r"ann\n: cancel a (nothing was done)",
-            r"ann\n: pause x\x1b[0m",
+        noted = [deed for _, deed in mill.app.storage.audit.page(limit=9).deeds]
+        assert [(deed.who, deed.origin, deed.what, deed.subject, deed.number) for deed in noted] == [
+            (r"ann\n", "127.0.0.1", "delete", "jobs with state=cancelled", 1),
+            (r"ann\n", "127.0.0.1", "pause", r"x\x1b[0m", 1),
+            (r"ann\n", "127.0.0.1", "cancel", "a", 0),
+            (r"ann\n", "127.0.0.1", "cancel", "a", 1),
         ]
+        assert [record.getMessage() for record in caplog.records] == [
+            r"ann\n (127.0.0.1): cancel a",
+            r"ann\n (127.0.0.1): cancel a (nothing was done)",
+            r"ann\n (127.0.0.1): pause x\x1b[0m",
+            r"ann\n (127.0.0.1): delete jobs with state=cancelled",
+        ]
+
+    def test_a_deed_that_cannot_be_noted_is_done_and_said(
+        self, mill: Mill, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+
+        def refuse(deed: Deed) -> None:
+            raise StoreUnavailable("no room")
+
+        monkeypatch.setattr(mill.app.storage.audit, "append", refuse)
+
+        assert said(browser, browser.post("/jobs/a/cancel")) == "It is cancelled."
+        assert "that could not be noted in the store: no room" in caplog.text
+
+    def test_the_audit_is_read_page_by_page(self, mill: Mill, browser: Browser) -> None:
+        for number in range(60):
+            mill.app.storage.audit.append(Deed(new_job_id(), "ann", "here", "retry", f"job-{number:02}", 1))
+
+        first = browser.get("/audit").body
+        older = re.search(r'href="(/audit\?after=\d+)"', first)
+
+        assert older is not None
+        assert ("job-59" in first, "job-10" in first, "job-09" in first) == (True, True, False)
+        second = browser.get(older[1]).body
+        assert ("job-09" in second, "job-00" in second, "job-10" in second) == (True, True, False)
+        assert 'rel="next"' not in second
 
     def test_a_schedule_runs_beside_its_slots(self, mill: Mill, browser: Browser) -> None:
         @mill.periodic(every(hours=1), name="tidy", queue="q", priority=3)

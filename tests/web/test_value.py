@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskmill._core.payload import Codec
-from taskmill._web.value import HIDDEN, Node, call, call_line, is_secret, shown_headers, tree
+from taskmill._core.secrecy import HIDDEN
+from taskmill._web.value import USUAL, Node, call, call_line, shown_headers, tree
 
 
 class Colour(Enum):
@@ -91,7 +92,7 @@ def test_what_is_secret_by_its_name_is_not_shown(name: str) -> None:
 
     nodes = [each for node in call(text) for each in all_of(node)]
 
-    assert is_secret(name)
+    assert USUAL.is_secret(name)
     assert [node.text for node in nodes].count(HIDDEN) == 3
     assert not [node for node in nodes if "hunter2" in node.text]
     assert shown_headers({name: "hunter2", "trace": "1"}) == {name: HIDDEN, "trace": "1"}
@@ -100,7 +101,7 @@ def test_what_is_secret_by_its_name_is_not_shown(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["author", "passenger", "keyboard", "spin", "path", "0"])
 def test_what_only_sounds_like_it_is_shown(name: str) -> None:
-    assert not is_secret(name)
+    assert not USUAL.is_secret(name)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from taskmill._app import check, events, within
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from taskmill._app.task import BaseTask
     from taskmill._core.meter import Meter
     from taskmill._core.payload import Codec
+    from taskmill._core.secrecy import Secrecy
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
@@ -60,6 +62,7 @@ class Application:
         imports: Iterable[str] = (),
         lease: Duration = 30,
         payload_limit: int = 1_000_000,
+        secrets: Iterable[str] | None = (),
         clock: Clock | None = None,
     ) -> None:
         self._url = url
@@ -72,6 +75,7 @@ class Application:
             self.lease = _lease(lease)
             self.payload_limit = check.whole("payload_limit", payload_limit, 1, sys.maxsize)
             self.imports = check.texts("imports", imports)
+            self._secrets = None if secrets is None else check.texts("secrets", secrets)
         self.tasks = TaskRegistry()
         self.signals = Signals()
         self.wrappers: list[Wrapper] = []
@@ -117,6 +121,13 @@ class Application:
         """
         storage = self.storage
         return open_storage(storage.url, clock=self._clock) if is_shared(storage.url) else storage
+
+    @cached_property
+    def secrecy(self) -> Secrecy:
+        """What is secret by its name, in errors before they are stored and in the dashboard."""
+        from taskmill._core.secrecy import Secrecy  # noqa: PLC0415  (nobody needs it who only enqueues)
+
+        return Secrecy(self._secrets)
 
     @property
     def codec(self) -> Codec:

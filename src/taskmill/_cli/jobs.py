@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from taskmill._app import steering
+from taskmill._app import audit, steering
 from taskmill._app.application import Application
 from taskmill._app.check import nearest
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import as_full_json, as_json, as_text, when
 from taskmill._cli.parser import Parser, positive, some_of
 from taskmill._cli.text import Column, complain, put, table, terminal_width
@@ -175,11 +175,15 @@ def _tell(answers: Sequence[tuple[str, bool, str]]) -> None:
 
 def _cancel(app: Application, job_id: str) -> tuple[bool, str]:
     answer = steering.cancel_with_answer(app, job_id)
-    return answer in {"cancelled", "requested"}, _CANCELLED[answer]
+    is_done = answer in {"cancelled", "requested"}
+    audit.note(app, person.here(), "cancel", job_id, number=int(is_done))
+    return is_done, _CANCELLED[answer]
 
 
 def _retry(app: Application, job_id: str) -> tuple[bool, str]:
-    if steering.retry(app, job_id):
+    is_done = steering.retry(app, job_id)
+    audit.note(app, person.here(), "retry", job_id, number=int(is_done))
+    if is_done:
         return True, "queued again"
     found = app.storage.inspection.outcome(job_id)
     if found is None:

@@ -6,9 +6,9 @@ import json
 import sys
 from typing import Any
 
-from taskmill._app import steering
+from taskmill._app import audit, steering
 from taskmill._app.application import Application
-from taskmill._cli import exit_code, store
+from taskmill._cli import exit_code, person, store
 from taskmill._cli.parser import Parser
 from taskmill._cli.text import put
 from taskmill._core.job import FINAL, State
@@ -41,6 +41,8 @@ def run(arguments: Any) -> int:
             print("nothing was deleted", file=sys.stderr)
             return exit_code.FAILURE
         deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended)
+        what = f"purge of {'ended' if arguments.ended else 'waiting'} jobs"
+        audit.note(app, person.here(), what, arguments.queue or "all queues", number=deleted)
     put(json.dumps({"deleted": deleted}) if arguments.json else f"{deleted} jobs deleted")
     return exit_code.OK
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from taskmill._core.census import Census, Serves
+from taskmill._core.deed import Deed
 from taskmill._core.event import Notice
 from taskmill._core.filter import EVERY, Filter
 from taskmill._core.finding import Finding
@@ -98,6 +99,13 @@ class Page(NamedTuple):
     """Jobs, newest first, and what to give as *after* to go on with older ones; None at the end of the store."""
 
     jobs: Sequence[Job]
+    more: str | None
+
+
+class DeedPage(NamedTuple):
+    """Deeds, each with when it was noted, newest first, and what to give as *after* to go on; None at the end."""
+
+    deeds: Sequence[tuple[datetime, Deed]]
     more: str | None
 
 
@@ -436,6 +444,18 @@ class StatisticStore(ABC):
         """What was counted (of one task) from the minute *since* on, each kind once; by minute, task, event, bucket."""
 
 
+class AuditStore(ABC):
+    """What was done by hand, for people: no part of what is moved to another store, for it was done to this one."""
+
+    @abstractmethod
+    def append(self, deed: Deed) -> None:
+        """Note a deed, unless one of its id is noted already; of all, the newest 10,000 are kept."""
+
+    @abstractmethod
+    def page(self, *, after: str | None = None, limit: int) -> DeedPage:
+        """A page of them, newest first; *after* is `DeedPage.more` of the page before."""
+
+
 class JournalStore(ABC):
     """What jobs say of themselves while they run: how far they are, and their log lines."""
 
@@ -585,6 +605,7 @@ class Storage(ABC):
     schedules: ScheduleStore
     limits: LimitStore
     statistics: StatisticStore
+    audit: AuditStore
     journals: JournalStore
     transfer: Transfer
     inspection: Inspection

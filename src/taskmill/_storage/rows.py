@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from taskmill._core.census import Serves
+from taskmill._core.deed import Deed
 from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, State
 from taskmill._core.journal import Progress, progress_of
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.base import Page, QueueCount
+from taskmill._storage.base import DeedPage, Page, QueueCount
 
 
 class Row(Protocol):
@@ -29,6 +30,12 @@ def queue_count(name: str, rows: Iterable[tuple[Any, ...]]) -> QueueCount:
         states[State(state)] = count
         due += claimable
     return QueueCount(name, states, due)
+
+
+def deed_page(rows: Sequence[tuple[Any, ...]], limit: int) -> DeedPage:
+    """Of rows with a number, an instant and the columns of a deed: one more than *limit*, if there are more."""
+    more = str(rows[limit - 1][0]) if len(rows) > limit else None
+    return DeedPage([(to_datetime(at), Deed._make(deed)) for _, at, *deed in rows[:limit]], more)
 
 
 def job_of(row: Row, attempts: tuple[Attempt, ...]) -> Job:

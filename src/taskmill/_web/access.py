@@ -7,6 +7,7 @@ import hmac
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 
+import anyio
 from starlette.requests import HTTPConnection
 
 from taskmill._app.visitor import Role, Visitor
@@ -16,10 +17,12 @@ Auth = Callable[[HTTPConnection], Visitor | Awaitable[Visitor | None] | None]
 """Says who sends a request; None: nobody who may look."""
 
 SHORTEST_TOKEN = 16
+DELAY = 1.0
+"""So long, in seconds, somebody waits who has guessed wrong."""
 
 
 class Tokens:
-    """Whoever once shows one of these is let in from then on, by a cookie that holds no token."""
+    """Whoever shows one of these is let in: people once, from then on by a cookie without it; programs each time."""
 
     def __init__(self, tokens: Mapping[Role, str]) -> None:
         for token in tokens.values():
@@ -45,7 +48,13 @@ class Tokens:
         """The cookie's value; good as long as the token is."""
         return hmac.new(self._tokens[role], b"taskmill dashboard", hashlib.sha256).hexdigest()
 
-    def __call__(self, connection: HTTPConnection) -> Visitor | None:
+    async def __call__(self, connection: HTTPConnection) -> Visitor | None:
+        token = token_in(connection)
+        if token is not None:
+            role = self.role_of(token)
+            if role is None:
+                await anyio.sleep(DELAY)
+            return None if role is None else Visitor("token", role)
         shown = connection.cookies.get(self.cookie, "").encode("utf-8", "replace")
         for role in self._tokens:
             if hmac.compare_digest(self.pass_for(role).encode(), shown):
@@ -56,6 +65,12 @@ class Tokens:
 def everybody(connection: HTTPConnection) -> Visitor:  # noqa: ARG001  (as all that say who is let in)
     """For ``auth=None``: who else guards the door has let him in."""
     return Visitor("anybody", "operate")
+
+
+def token_in(connection: HTTPConnection) -> str | None:
+    """What a program shows in its header."""
+    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 async def visitor_of(auth: Auth, connection: HTTPConnection) -> Visitor | None:

@@ -1,7 +1,8 @@
 """What stands before every page: no request passes that comes from elsewhere, from nobody, or wants too much.
 
 It knows no pages. Whatever is not open to all wants a visitor, and whatever is no GET wants one who may operate and a
-form that this dashboard has made. So a page that is added is guarded without saying so.
+form that this dashboard has made. So a page that is added is guarded without saying so. Of programs, which come below
+/api/, it wants the same, but that a token in a header stands for the form: no page of another site can send that.
 """
 
 from __future__ import annotations
@@ -10,23 +11,30 @@ import secrets
 from collections.abc import Collection
 from urllib.parse import parse_qsl, urlsplit
 
+import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill._app.visitor import Visitor
-from taskmill._web.access import Auth, Tokens, visitor_of
+from taskmill._web.access import Auth, Tokens, token_in, visitor_of
+from taskmill._web.problem import Problem
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 OPEN_TO_ALL = ("/assets/", "/login")
 
 CSRF_COOKIE = "taskmill-csrf"
 CSRF_FIELD = "csrf"
+CSRF_HEADER = "x-csrf-token"
+FOR_PROGRAMS = "/api/"
 
 LONGEST_BODY = 1_000_000
 MOST_FIELDS = 12_000
+LONGEST_WAIT = 20.0
+"""In seconds: whoever sends slower than that holds a connection for nothing."""
 _READING = {"GET", "HEAD"}
+_HOW_PROGRAMS_DO = "programs below /api/ show a token, in the header: Authorization: Bearer ..."
 
 HEADERS = {
     "content-security-policy": (
@@ -72,14 +80,22 @@ class Guard:
         host = request.headers.get("host", "")
         if _name_of(host) not in self._hosts:
             return _refusal(
-                421, "this dashboard does not go by that name: allow it with --allow-host, or hosts="
+                request,
+                421,
+                "this dashboard does not go by that name",
+                "allow it with --allow-host, or hosts=",
             )
         if request.method in _READING:
             return None
         if request.method != "POST":
-            return _refusal(405, "nothing here is done that way")
+            return _refusal(request, 405, "nothing here is done that way", "read by GET, and act by POST")
         if not _is_from_here(request, host):
-            return _refusal(403, "that form is not from this dashboard")
+            return _refusal(
+                request,
+                403,
+                "that form is not from this dashboard",
+                f"load the page again; {_HOW_PROGRAMS_DO}",
+            )
         return None
 
     async def _unwelcome(self, request: Request) -> Response | None:
@@ -92,32 +108,56 @@ class Guard:
         if request.method in _READING:
             return None
         if visitor is not None and not visitor.may_operate:
-            return _refusal(403, "you may look, but not act")
-        return await self._take_form(request)
+            return _refusal(request, 403, "you may look, but not act", "ask who runs this for that right")
+        return await _take(request)
 
     def _to_login(self, request: Request) -> Response:
         wants_page = request.method in _READING and "text/html" in request.headers.get("accept", "")
-        if isinstance(self._auth, Tokens) and wants_page:
+        if isinstance(self._auth, Tokens) and wants_page and not is_for_programs(request):
             return RedirectResponse(f"{root_of(request)}/login", 303)
-        return _refusal(401, "sign in first")
+        return _refusal(request, 401, "nobody knows you here", f"sign in first; {_HOW_PROGRAMS_DO}")
 
-    async def _take_form(self, request: Request) -> Response | None:
-        body = await _body_of(request)
-        if body is None:
-            return _refusal(413, "that is too much")
-        try:
-            fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-        except ValueError:
-            return _refusal(400, "that is no form")
-        form: dict[str, list[str]] = {}
-        for name, value in fields:
-            form.setdefault(name, []).append(value)
-        known = request.cookies.get(CSRF_COOKIE, "")
-        given = "".join(form.pop(CSRF_FIELD, []))
-        if not known or not secrets.compare_digest(known.encode(), given.encode()):
-            return _refusal(403, "that form is out of date: load the page again")
-        request.scope["taskmill.form"] = form
+
+async def _take(request: Request) -> Response | None:
+    """Put into the scope what an act brings along, if that shows that it is meant."""
+    try:
+        with anyio.fail_after(LONGEST_WAIT):
+            body = await _body_of(request)
+    except TimeoutError:
+        return _refusal(request, 408, "that takes too long", f"send it within {LONGEST_WAIT:g} s")
+    if body is None:
+        return _refusal(request, 413, "that is too much", f"send up to {LONGEST_BODY:,} bytes")
+    if is_for_programs(request):
+        request.scope["taskmill.body"] = body
+        given = request.headers.get(CSRF_HEADER, "")
+        return None if has_token(request) else _out_of_date(request, given)
+    try:
+        fields = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return _refusal(request, 400, "that is no form", "load the page again")
+    form: dict[str, list[str]] = {}
+    for name, value in fields:
+        form.setdefault(name, []).append(value)
+    request.scope["taskmill.form"] = form
+    return _out_of_date(request, "".join(form.pop(CSRF_FIELD, [])))
+
+
+def _out_of_date(request: Request, given: str) -> Response | None:
+    """Refuse what does not show the mark that only pages of this dashboard know."""
+    known = request.cookies.get(CSRF_COOKIE, "")
+    if known and secrets.compare_digest(known.encode(), given.encode()):
         return None
+    return _refusal(request, 403, "that form is out of date", f"load the page again; {_HOW_PROGRAMS_DO}")
+
+
+def is_for_programs(request: Request) -> bool:
+    """Whether who asks is answered in JSON."""
+    return path_of(request).startswith(FOR_PROGRAMS)
+
+
+def has_token(request: Request) -> bool:
+    """Whether it shows a token in a header, which browsers add to nothing by themselves."""
+    return token_in(request) is not None
 
 
 def root_of(request: Request) -> str:
@@ -152,7 +192,11 @@ def _is_from_here(request: Request, host: str) -> bool:
         return False
     if origin is not None and origin != "null":
         return urlsplit(origin).netloc.lower() == host.lower()
-    return site == "same-origin"
+    return site == "same-origin" or (site is None and origin is None and _is_of_program(request))
+
+
+def _is_of_program(request: Request) -> bool:
+    return is_for_programs(request) and has_token(request)
 
 
 async def _body_of(request: Request) -> bytes | None:
@@ -165,8 +209,10 @@ async def _body_of(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _refusal(status: int, reason: str) -> Response:
-    return PlainTextResponse(f"{reason}\n", status)
+def _refusal(request: Request, status: int, wrong: str, advice: str) -> Response:
+    if is_for_programs(request):
+        return Problem(status, wrong, advice).response()
+    return PlainTextResponse(f"{wrong}: {advice}\n", status)
 
 
 def _with_headers(send: Send) -> Send:

@@ -9,14 +9,12 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from taskmill._web import access
 from taskmill._web.access import Tokens
 from taskmill._web.visit import Visit
 
 if TYPE_CHECKING:
     from taskmill._web.site import Site
-
-# So long, in seconds, somebody waits who has guessed wrong.
-_DELAY = 1.0
 
 
 def show(visit: Visit) -> Response:
@@ -31,7 +29,7 @@ def enter(site: Site, tokens: Tokens) -> Callable[[Request], Awaitable[Response]
         visit = Visit(site, request)
         role = tokens.role_of(visit.given("token") or "")
         if role is None:
-            await anyio.sleep(_DELAY)
+            await anyio.sleep(access.DELAY)
             return visit.page("login.html", status=403, refused=True)
         response = visit.back("", to="/")
         visit.set_cookie(response, tokens.cookie, tokens.pass_for(role))

@@ -26,7 +26,10 @@ class Row(NamedTuple):
 def rows_of(visit: Visit, jobs: Iterable[Job]) -> list[Row]:
     """The jobs as lines."""
     now = to_datetime(visit.reader.storage.now())
-    return [Row(job, call_line(job.args, parameters_of(visit, job.task)), *_when(job, now)) for job in jobs]
+    return [
+        Row(job, call_line(job.args, parameters_of(visit, job.task), visit.app.secrecy), *_when(job, now))
+        for job in jobs
+    ]
 
 
 def parameters_of(visit: Visit, task: str) -> list[str]:

@@ -59,6 +59,8 @@ class Server:
         config = uvicorn.Config(
             Guard(self._site, auth=auth, hosts=hosts),
             lifespan="off",
+            # Who has a proxy names it. Else any program of this machine could say that it is another one.
+            proxy_headers=bool(options.names),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -15,9 +15,11 @@ from starlette.routing import Route
 from taskmill._app.application import Application
 from taskmill._web import live, login
 from taskmill._web.access import Auth, Tokens, everybody
+from taskmill._web.api import routes as api
 from taskmill._web.assets import assets
-from taskmill._web.guard import LOOPBACK, Guard
+from taskmill._web.guard import LOOPBACK, Guard, is_for_programs
 from taskmill._web.pages import (
+    audit,
     bulk,
     enqueue,
     errors,
@@ -30,6 +32,7 @@ from taskmill._web.pages import (
     tasks,
     workers,
 )
+from taskmill._web.problem import Problem
 from taskmill._web.reading import Reader
 from taskmill._web.visit import Visit
 from taskmill.errors import StoreError, TaskmillError
@@ -51,6 +54,7 @@ PAGES: dict[str, Handler] = {
     "/workers": workers.show,
     "/locks": locks.show,
     "/errors": errors.show,
+    "/audit": audit.show,
 }
 ACTIONS: dict[str, Handler] = {
     "/jobs/ask": bulk.ask,
@@ -91,6 +95,7 @@ class Site(Starlette):
                 Route("/login", self._endpoint(login.show)),
                 Route("/login", login.enter(self, self.auth), methods=["POST"]),
             ]
+        routes += api.routes(self)
         # In this order: "/jobs/ask" is no job.
         routes += [
             Route(path, self._endpoint(handler), methods=["POST"]) for path, handler in ACTIONS.items()
@@ -115,6 +120,9 @@ class Site(Starlette):
 
     async def _missing(self, request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
+        if is_for_programs(request):
+            advice = f"GET {api.DOCUMENT} says what there is"
+            return Problem(status, "there is no such operation", advice).response()
         visit = Visit(self, request)
         if visit.visitor is None:
             return PlainTextResponse("there is no such page\n", status)

@@ -1,25 +1,23 @@
-"""Arguments and results as a tree to look at: made of what is stored, and bounded: no class needs to be known."""
+"""Arguments and results to look at, without secrets: made of what is stored, so that no class needs to be known."""
 
 from __future__ import annotations
 
 import json
-import re
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, Final
 
+from taskmill._core.secrecy import HIDDEN, Secrecy
 from taskmill._core.wording import clean
 
-HIDDEN: Final = "••••••"
+USUAL: Final = Secrecy()
 
-_SECRET = re.compile(
-    r"passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|auth(orization)?$|credential"
-    r"|cookie|^pwd$|^pin$|session[_-]?id",
-    re.IGNORECASE,
-)
 _MOST_NODES = 500
 _LONGEST_TEXT = 2_000
 _DEEPEST = 12
+_DEEPEST_FOR_PROGRAMS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +30,19 @@ class Node:
     children: Sequence[Node] = field(default=())
 
 
-def is_secret(name: object) -> bool:
-    """Whether what goes by that name is not to be shown."""
-    return isinstance(name, str) and _SECRET.search(name) is not None
-
-
-def shown_headers(headers: dict[str, str]) -> dict[str, str]:
+def shown_headers(headers: dict[str, str], secrecy: Secrecy = USUAL) -> dict[str, str]:
     """Headers, those hidden that are secrets by their names."""
-    return {name: HIDDEN if is_secret(name) else value for name, value in headers.items()}
+    return {name: HIDDEN if secrecy.is_secret(name) else value for name, value in headers.items()}
 
 
-def tree(text: str) -> Node:
+def tree(text: str, secrecy: Secrecy = USUAL) -> Node:
     """The value that is stored as *text*."""
-    return _Builder().node(_parsed(text), None)
+    return _Builder(secrecy).node(_parsed(text), None)
 
 
-def call(text: str, parameters: Sequence[str] = ()) -> list[Node]:
+def call(text: str, parameters: Sequence[str] = (), secrecy: Secrecy = USUAL) -> list[Node]:
     """The arguments of a stored call; *parameters* are the names of the positional ones, as far as they are known."""
-    builder = _Builder()
+    builder = _Builder(secrecy)
     match _parsed(text):
         case [list() as args, dict() as kwargs]:
             names = [parameters[at] if at < len(parameters) else str(at) for at in range(len(args))]
@@ -59,9 +52,58 @@ def call(text: str, parameters: Sequence[str] = ()) -> list[Node]:
             return [builder.node(other if isinstance(other, str) else text, None)]
 
 
-def call_line(text: str, parameters: Sequence[str] = ()) -> str:
+def masked(text: str, secrecy: Secrecy = USUAL) -> Any:
+    """The value that is stored as *text*, for programs: as it is written there, but for what is secret."""
+    return _Masking(secrecy).value(_parsed(text), None)
+
+
+def masked_call(
+    text: str, parameters: Sequence[str] = (), secrecy: Secrecy = USUAL
+) -> tuple[Any, dict[str, Any]]:
+    """The arguments of a stored call, likewise; what is no call, as it is stored, in place of the positional ones."""
+    masking = _Masking(secrecy)
+    match _parsed(text):
+        case [list() as args, dict() as kwargs]:
+            named = zip_longest(args, parameters[: len(args)])
+            return [masking.value(value, name) for value, name in named], masking.value(kwargs, None)
+        case _:
+            return text, {}
+
+
+class _Masking:
+    """Hides what is secret in what JSON can say."""
+
+    def __init__(self, secrecy: Secrecy) -> None:
+        self._secrecy = secrecy
+
+    def value(self, value: Any, key: object, depth: int = 0) -> Any:
+        if self._secrecy.is_secret(key):
+            return HIDDEN
+        if depth >= _DEEPEST_FOR_PROGRAMS:
+            return "…"
+        match value:
+            case {"!dict": list() as pairs}:
+                return {"!dict": [self._pair(pair, depth + 1) for pair in pairs]}
+            case dict():
+                return {name: self.value(inner, name, depth + 1) for name, inner in value.items()}
+            case list():
+                return [self.value(inner, None, depth + 1) for inner in value]
+            case float() if not math.isfinite(value):
+                return str(value)  # which JSON has no words for
+            case _:
+                return value
+
+    def _pair(self, pair: Any, depth: int) -> Any:
+        match pair:
+            case [key, value]:
+                return [self.value(key, None, depth), self.value(value, key, depth)]
+            case _:
+                return self.value(pair, None, depth)
+
+
+def call_line(text: str, parameters: Sequence[str] = (), secrecy: Secrecy = USUAL) -> str:
     """The arguments of a stored call in a line, to recognise a job by."""
-    nodes = call(text, parameters)
+    nodes = call(text, parameters, secrecy)
     return ", ".join(f"{node.key}={_line(node)}" if _is_named(node) else _line(node) for node in nodes)
 
 
@@ -83,12 +125,13 @@ def _line(node: Node) -> str:
 class _Builder:
     """Makes nodes, and no more than a page can bear."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrecy: Secrecy) -> None:
+        self._secrecy = secrecy
         self._left = _MOST_NODES
 
     def node(self, value: Any, key: str | None, depth: int = 0) -> Node:
         self._left -= 1
-        if is_secret(key):
+        if self._secrecy.is_secret(key):
             return Node("hidden", HIDDEN, key)
         if depth >= _DEEPEST:
             return Node("more", "…", key)

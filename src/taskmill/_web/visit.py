@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SAID_COOKIE = "taskmill-said"
 _LONGEST_SAID = 500
+# A number that every store can hold.
+_PLACE = re.compile(r"[0-9]{1,18}")
 _OWN_PATH = re.compile(r"/(?![/\\])[!-~]*")
 # As long as it takes to load the page that says it.
 _SAID_FOR = 20
@@ -68,6 +70,12 @@ class Visit:
     def asked(self, name: str) -> str | None:
         """What the address says; None for nothing."""
         return self.request.query_params.get(name) or None
+
+    @property
+    def after(self) -> str | None:
+        """Where the page of a list begins; None for its first one, and for what is no place."""
+        after = self.asked("after") or ""
+        return after if _PLACE.fullmatch(after) else None
 
     def given(self, name: str) -> str | None:
         """What the form says; None for nothing."""

@@ -277,8 +277,13 @@ def _ending(text: str, longest: int) -> str:
     return (
         text
         if len(text) <= longest
-        else f"[... {len(text) - longest:,} characters left out]\n{text[-longest:]}"
+        else f"[... {len(text) - longest:,} characters left out]\n{_whole_lines(text[-longest:])}"
     )
+
+
+def _whole_lines(text: str) -> str:
+    """Without the first one, of which the beginning is missing: nobody could tell a secret by what is left of it."""
+    return text.partition("\n")[2] or text
 
 
 def _storable(text: str) -> str:

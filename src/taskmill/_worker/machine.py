@@ -34,6 +34,7 @@ from taskmill._worker.options import WorkerOptions
 from taskmill._worker.pace import Pace
 from taskmill._worker.place import Place
 from taskmill._worker.report import Reporter
+from taskmill._worker.scrubbing import scrubbed
 from taskmill._worker.service import Service
 from taskmill._worker.slot import JobKey, LastingSlots, Timekeeper
 from taskmill._worker.ticks.cancel import Cancel
@@ -417,7 +418,10 @@ class Machine:
         task = self._app.tasks.find(claimed.task)
         policy = _NO_TASK if task is None else task.retry_policy
         chance = random.random()  # noqa: S311  (jitter, no secret)
-        return Settlement(claimed, lifecycle.end(claimed, outcome, policy, chance), started_at)
+        transition = lifecycle.end(claimed, outcome, policy, chance)
+        if transition.error is not None:
+            transition = transition._replace(error=scrubbed(self._app, claimed, transition.error))
+        return Settlement(claimed, transition, started_at)
 
     def _wants(self) -> dict[Executor, int]:
         if not self._is_claiming or not self._is_sure():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from taskmill._storage.base import Health, Storage
 from taskmill._storage.clock import Clock, SystemClock
+from taskmill._storage.memory.audit import MemoryAudit
 from taskmill._storage.memory.changes import Memory
 from taskmill._storage.memory.health import MemoryHealth
 from taskmill._storage.memory.inspection import MemoryInspection
@@ -30,6 +31,7 @@ class MemoryStorage(Storage):
         self.schedules = MemorySchedules(self._memory)
         self.limits = MemoryLimits(self._memory)
         self.statistics = MemoryStatistics(self._memory)
+        self.audit = MemoryAudit(self._memory)
         self.journals = MemoryJournals(self._memory)
         self.transfer = MemoryTransfer(self._memory)
         self.inspection = MemoryInspection(self._memory)

@@ -6,9 +6,11 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 
 from taskmill._core.census import Serves
+from taskmill._core.deed import Deed
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import State
 from taskmill._storage.base import Crate, ScheduleState
@@ -58,6 +60,8 @@ class Tables:
         self.outgoing: Crate | None = None
         self.unpacked: set[str] = set()
         self.tallies: Counter[tuple[int, str, str, int]] = Counter()
+        self.deeds: dict[str, tuple[int, datetime, Deed]] = {}
+        self.deed_numbers = count(1)
         self.refs, self.session_ids, self.tokens = count(1), count(1), count(1)
 
     def insert(self, row: Row) -> None:

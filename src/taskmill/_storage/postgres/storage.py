@@ -5,6 +5,7 @@ from __future__ import annotations
 from taskmill._storage.base import Health, Storage
 from taskmill._storage.clock import Clock, SystemClock
 from taskmill._storage.postgres.address import Address
+from taskmill._storage.postgres.audit import PostgresAudit
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.inspection import PostgresInspection
@@ -32,6 +33,7 @@ class PostgresStorage(Storage):
         self.schedules = PostgresSchedules(self._database, self._doorbell, self._version)
         self.limits = PostgresLimits(self._database, self._doorbell, self._version, self.sessions)
         self.statistics = PostgresStatistics(self._database, self._version)
+        self.audit = PostgresAudit(self._database, self._version)
         self.journals = PostgresJournals(self._database, self._version)
         self.transfer = PostgresTransfer(self._database, self._doorbell, self._version)
         self.inspection = PostgresInspection(self._database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from taskmill._storage.base import Health, Storage
 from taskmill._storage.clock import Clock
 from taskmill._storage.redis.address import Address
+from taskmill._storage.redis.audit import RedisAudit
 from taskmill._storage.redis.call import Caller
 from taskmill._storage.redis.doorbell import RedisBell
 from taskmill._storage.redis.inspection import RedisInspection
@@ -34,6 +35,7 @@ class RedisStorage(Storage):
         self.schedules = RedisSchedules(self._caller)
         self.limits = RedisLimits(self._caller, self.sessions)
         self.statistics = RedisStatistics(self._caller, self.now)
+        self.audit = RedisAudit(self._caller)
         self.journals = RedisJournals(self._caller)
         self.transfer = RedisTransfer(self._caller)
         self.inspection: RedisInspection = RedisInspection(self._caller)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from taskmill._storage.base import Health, Storage
 from taskmill._storage.clock import Clock, SystemClock
+from taskmill._storage.sqlite.audit import SqliteAudit
 from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.doorbell import Doorbell
 from taskmill._storage.sqlite.inspection import SqliteInspection
@@ -47,6 +48,7 @@ class SqliteStorage(Storage):
         self.schedules = SqliteSchedules(self._database, self._clock, self.wake)
         self.limits = SqliteLimits(self._database, self._clock, self.wake, self.sessions)
         self.statistics = SqliteStatistics(self._database, self._clock)
+        self.audit = SqliteAudit(self._database, self._clock)
         self.journals = SqliteJournals(self._database)
         self.transfer = SqliteTransfer(self._database, self.wake)
         self.inspection = SqliteInspection(self._database, self._clock)

@@ -45,7 +45,7 @@ def ask(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None or (ids is not None and not ids):
         return visit.back("Tick some jobs first.")
-    chosen = _chosen(visit, wanted, ids)
+    chosen = chosen_of(visit, wanted, ids)
     return visit.page(
         "ask.html",
         deed=deed,
@@ -62,15 +62,9 @@ def act(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None:
         return visit.back("Tick some jobs first.")
-    done, left = 0, 0
-    give_up_at = time.monotonic() + _PATIENCE
-    chosen = _chosen(visit, wanted, ids)
-    for job_id in chosen:
-        if time.monotonic() >= give_up_at:
-            left += 1
-        else:
-            done += DEEDS[deed](visit.app, job_id)
-    audit.note(visit, deed, f"{done} of {len(chosen)} jobs", done=done > 0)
+    chosen = chosen_of(visit, wanted, ids)
+    of = told_of(wanted, ids, kind=visit.given("kind"))
+    done, left = carry_out(visit, deed, chosen, of)
     said = [f"{counted(done, 'job')} {_TOLD[deed]}."]
     if len(chosen) - done - left:
         said.append(f"{len(chosen) - done - left:,} could not be: they had moved on.")
@@ -93,7 +87,34 @@ def _request(visit: Visit) -> tuple[str | None, Wanted, Sequence[str] | None]:
     return (deed if deed in DEEDS else None), wanted, ids
 
 
-def _chosen(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
+def carry_out(visit: Visit, deed: str, chosen: Sequence[str], of: str) -> tuple[int, int]:
+    """Do it to these jobs, one after the other: to how many it was done, and how many were left when time was over.
+
+    *of* says which they are, for the audit.
+    """
+    done, left = 0, 0
+    give_up_at = time.monotonic() + _PATIENCE
+    for job_id in chosen:
+        if time.monotonic() >= give_up_at:
+            left += 1
+        else:
+            done += DEEDS[deed](visit.app, job_id)
+    audit.note(visit, deed, of, done=done > 0, number=done)
+    return done, left
+
+
+def told_of(wanted: Wanted, ids: Sequence[str] | None, *, kind: str | None = None) -> str:
+    """Which jobs these are."""
+    if kind is not None:
+        return f"jobs with the error {kind}"
+    if ids is not None:
+        return f"jobs: {', '.join(ids[:_EXAMPLES])}{', ...' if len(ids) > _EXAMPLES else ''}"
+    said = [f"{name}={value}" for name, value in wanted.said.items()]
+    return f"jobs with {', '.join(said)}" if said else "all jobs"
+
+
+def chosen_of(visit: Visit, wanted: Wanted, ids: Sequence[str] | None) -> Sequence[str]:
+    """These, or all that are wanted, and no more than can be dealt with at once."""
     return [job.job_id for job in _all(visit, wanted)] if ids is None else ids[:MOST]
 
 

@@ -13,9 +13,9 @@ from taskmill._app.options import CallOptions
 from taskmill._app.settings import CallSettings
 from taskmill._app.task import BaseTask
 from taskmill._core.record import Job
+from taskmill._core.secrecy import HIDDEN, Secrecy
 from taskmill._core.wording import clean
 from taskmill._web import audit
-from taskmill._web.value import is_secret
 from taskmill._web.visit import Visit
 from taskmill.errors import TaskmillError, UndecodablePayload
 
@@ -48,7 +48,7 @@ def show(visit: Visit) -> Response:
     if task is None:
         return visit.page("missing.html", status=404, what="This dashboard does not know such a task.")
     like = visit.reader.inspection.job(visit.asked("like") or "")
-    values = {} if like is None else _values(task, like)
+    values = {} if like is None else _values(task, like, visit.app.secrecy)
     settings = Settings(task.options.queue, str(task.options.priority), "")
     if like is not None:
         settings = Settings(like.queue, str(like.priority), "")
@@ -60,7 +60,9 @@ def act(visit: Visit) -> Response:
     task = visit.app.tasks.find(visit.given("task") or "")
     if task is None:
         return visit.back("Nothing was enqueued: this dashboard does not know such a task.", to="/tasks")
-    values = {field.name: visit.given(_FIELD + field.name) or "" for field in _fields(task, {})}
+    values = {
+        field.name: visit.given(_FIELD + field.name) or "" for field in _fields(task, {}, visit.app.secrecy)
+    }
     settings = Settings(*(visit.given(name) or "" for name in Settings._fields))
     try:
         args, kwargs = _call(visit, task, values)
@@ -83,24 +85,30 @@ def _form(
         "enqueue.html",
         status=400 if wrong else 200,
         task=task,
-        fields=_fields(task, values),
+        fields=_fields(task, values, visit.app.secrecy),
         prefix=_FIELD,
         settings=settings,
         wrong=wrong,
     )
 
 
-def _fields(task: BaseTask[..., Any], values: Mapping[str, str]) -> list[Field]:
+def _fields(task: BaseTask[..., Any], values: Mapping[str, str], secrecy: Secrecy) -> list[Field]:
     return [
         Field(
             parameter.name,
             _kind(parameter.annotation),
-            None if parameter.default is Parameter.empty else clean(repr(parameter.default)),
+            _default(parameter, secrecy),
             values.get(parameter.name, ""),
-            is_secret(parameter.name),
+            secrecy.is_secret(parameter.name),
         )
         for parameter in _parameters(task)
     ]
+
+
+def _default(parameter: Parameter, secrecy: Secrecy) -> str | None:
+    if parameter.default is Parameter.empty:
+        return None
+    return HIDDEN if secrecy.is_secret(parameter.name) else clean(repr(parameter.default))
 
 
 def _parameters(task: BaseTask[..., Any]) -> list[Parameter]:
@@ -117,14 +125,14 @@ def _kind(annotation: Any) -> str:
     )
 
 
-def _values(task: BaseTask[..., Any], like: Job) -> dict[str, str]:
+def _values(task: BaseTask[..., Any], like: Job, secrecy: Secrecy) -> dict[str, str]:
     """The arguments of a job, as they are typed; secrets are left out."""
     try:
         args, kwargs = json.loads(like.args)
         given = dict(zip((each.name for each in _parameters(task)), args, strict=False)) | kwargs
     except (ValueError, TypeError, RecursionError):
         return {}
-    return {name: _typed(value) for name, value in given.items() if not is_secret(name)}
+    return {name: _typed(value) for name, value in given.items() if not secrecy.is_secret(name)}
 
 
 def _typed(value: Any) -> str:

@@ -14,6 +14,7 @@ from taskmill._core.fingerprint import Fingerprint, fingerprint
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
+from taskmill._storage.base import Page
 from taskmill._web.pages.jobs import page_of
 from taskmill._web.visit import Visit
 
@@ -39,17 +40,22 @@ def show(visit: Visit) -> Response:
     """One panel for each kind, the latest first; of one task, if the address says so."""
     now = to_datetime(visit.reader.storage.now())
     task = visit.asked("task")
-    page = page_of(visit, replace(_FAILED, task=task), after=None, limit=MOST)
+    page = failed_jobs(visit, task)
     groups = grouped(page.jobs, now)
     return visit.page(
         "errors.html", now=now, groups=groups, task=task, number=len(page.jobs), is_all=page.more is None
     )
 
 
+def failed_jobs(visit: Visit, task: str | None = None) -> Page:
+    """The latest ones (of one task)."""
+    return page_of(visit, replace(_FAILED, task=task), after=None, limit=MOST)
+
+
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
     """The jobs of one kind of error."""
     now = to_datetime(visit.reader.storage.now())
-    page = page_of(visit, _FAILED, after=None, limit=MOST)
+    page = failed_jobs(visit)
     return [job.job_id for group in grouped(page.jobs, now) if group.kind.mark == mark for job in group.jobs]
 
 

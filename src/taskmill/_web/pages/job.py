@@ -15,7 +15,7 @@ from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import State
 from taskmill._core.journal import lines_of
 from taskmill._core.record import Job
-from taskmill._core.waiting import causes
+from taskmill._core.waiting import Cause, causes
 from taskmill._web import audit
 from taskmill._web.label import label_of
 from taskmill._web.rows import parameters_of
@@ -45,21 +45,18 @@ def show(visit: Visit) -> Response:
             what="There is no such job: it was deleted, or its time to be kept is over.",
         )
     now = to_datetime(visit.reader.storage.now())
-    steps = _steps(visit, job)
-    before = next((step for step in steps if step.step == job.step - 1), None)
+    steps = steps_of(visit, job)
     return visit.page(
         "job.html",
         job=job,
         now=now,
         label=label_of(job, now),
-        causes=causes(
-            job, visit.reader.survey.get().census, before=before, paused=visit.reader.inspection.paused()
-        ),
-        moments=_moments(visit, job),
-        arguments=call(job.args, parameters_of(visit, job.task)),
-        result=None if job.result is None else tree(job.result),
+        causes=causes_of(visit, job, steps),
+        moments=moments_of(visit, job),
+        arguments=call(job.args, parameters_of(visit, job.task), visit.app.secrecy),
+        result=None if job.result is None else tree(job.result, visit.app.secrecy),
         lines=list(lines_of(visit.reader.storage.journals.read(job_id))),
-        headers=shown_headers(job.headers),
+        headers=shown_headers(job.headers, visit.app.secrecy),
         steps=steps,
         ran_for=_ran_for(job, now),
         kept_until=_kept_until(job),
@@ -133,13 +130,22 @@ def _back(visit: Visit, job_id: str, said: str) -> Response:
     return visit.back(said, to=f"/jobs/{job_id}")
 
 
-def _steps(visit: Visit, job: Job) -> Sequence[Job]:
+def causes_of(visit: Visit, job: Job, steps: Sequence[Job]) -> Sequence[Cause]:
+    """Why it waits, if it does."""
+    before = next((step for step in steps if step.step == job.step - 1), None)
+    census, paused = visit.reader.survey.get().census, visit.reader.inspection.paused()
+    return causes(job, census, before=before, paused=paused)
+
+
+def steps_of(visit: Visit, job: Job) -> Sequence[Job]:
+    """Those of its pipeline."""
     if job.pipeline is None:
         return ()
     return visit.reader.inspection.steps(job.pipeline, limit=_STEPS_SHOWN)
 
 
-def _moments(visit: Visit, job: Job) -> list[Moment]:
+def moments_of(visit: Visit, job: Job) -> list[Moment]:
+    """What happened to it, in order."""
     events = [*history(visit.app, job)]
     afters = [None, *(later.at - earlier.at for earlier, later in pairwise(events))]
     return [

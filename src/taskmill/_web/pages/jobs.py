@@ -23,8 +23,8 @@ _PATIENCE = 0.2
 def show(visit: Visit) -> Response:
     """A page of the list."""
     wanted = wanted_in(visit.asked)
-    after = visit.asked("after")
-    page = page_of(visit, wanted.filter, after=after if after and after.isdecimal() else None, limit=PAGE)
+    after = visit.after
+    page = page_of(visit, wanted.filter, after=after, limit=PAGE)
     counts = counts_of(visit)
     return visit.page(
         "jobs.html",

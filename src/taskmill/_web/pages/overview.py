@@ -51,7 +51,7 @@ def show(visit: Visit) -> Response:
         due=sum(queue.due for queue in survey.queues),
         workers=survey.census.working,
         curves=shown,
-        drained_in=_drained_in(sum(queue.due for queue in survey.queues), shown.rate),
+        drained_in=drained_in(sum(queue.due for queue in survey.queues), shown.rate),
         running=rows_of(
             visit, visit.reader.inspection.find(Filter(states=[State.RUNNING]), limit=_SHOWN_RUNNING)
         ),
@@ -65,7 +65,7 @@ def show(visit: Visit) -> Response:
     )
 
 
-def _drained_in(due: int, rate: float) -> timedelta | None:
+def drained_in(due: int, rate: float) -> timedelta | None:
     """How long what is due takes at this rate, if it is any."""
     return timedelta(minutes=due / rate) if due and rate else None
 

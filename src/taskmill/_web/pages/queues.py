@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from taskmill._app import steering
 from taskmill._app.application import Application
+from taskmill._core.census import Census
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
@@ -19,18 +20,19 @@ from taskmill._web.visit import Visit
 def show(visit: Visit) -> Response:
     """One line for each."""
     survey = visit.reader.survey.get()
-    served = {
-        queue.queue: sum(serves.has_queue(queue.queue) for serves in survey.census.working)
-        for queue in survey.queues
-    }
     return visit.page(
         "queues.html",
         now=to_datetime(visit.reader.storage.now()),
         queues=survey.queues,
         paused=visit.reader.inspection.paused(),
         oldest=oldest_by_queue(survey.census),
-        served=served,
+        served={queue.queue: workers_of(survey.census, queue.queue) for queue in survey.queues},
     )
+
+
+def workers_of(census: Census, queue: str) -> int:
+    """How many live workers take jobs of *queue*."""
+    return sum(serves.has_queue(queue) for serves in census.working)
 
 
 def pause(visit: Visit) -> Response:
@@ -68,5 +70,5 @@ def purge(visit: Visit) -> Response:
             ended=sum(counts.get(state, 0) for state in FINAL),
         )
     gone = steering.purge(visit.app, queue=queue, ended=what == "ended")
-    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0)
+    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0, number=gone)
     return visit.back(f"{counted(gone, 'job')} deleted.", to="/queues")

@@ -29,9 +29,14 @@ class Line(NamedTuple):
 
 def show(visit: Visit) -> Response:
     """One line for each."""
+    now = to_datetime(visit.reader.storage.now())
+    return visit.page("schedules.html", now=now, schedules=lines_of(visit))
+
+
+def lines_of(visit: Visit) -> list[Line]:
+    """All schedules, by name."""
     now = visit.reader.storage.now()
-    lines = [_line(state, now) for state in visit.reader.storage.schedules.list()]
-    return visit.page("schedules.html", now=to_datetime(now), schedules=lines)
+    return [_line(state, now) for state in visit.reader.storage.schedules.list()]
 
 
 def run(visit: Visit) -> Response:

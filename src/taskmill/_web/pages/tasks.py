@@ -55,6 +55,12 @@ class Line(NamedTuple):
 
 def show(visit: Visit) -> Response:
     """One line for each."""
+    now = to_datetime(visit.reader.storage.now())
+    return visit.page("tasks.html", now=now, tasks=lines_of(visit), hours=HOURS)
+
+
+def lines_of(visit: Visit) -> list[Line]:
+    """Those that are known here, or to the store; by name."""
     survey = visit.reader.survey.get()
     now = visit.reader.storage.now()
     known = {task.name: task for task in visit.app.tasks}
@@ -64,11 +70,10 @@ def show(visit: Visit) -> Response:
     for each in survey.census.waiting:
         waiting[each.task].append(each)
     names = {*known, *tallies, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
-    lines = [
+    return [
         _line(name, known.get(name), waiting[name], tallies.get(name, ()), minute)
         for name in sorted(names)[:_MOST_TASKS]
     ]
-    return visit.page("tasks.html", now=to_datetime(now), tasks=lines, hours=HOURS)
 
 
 def _by_task(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:

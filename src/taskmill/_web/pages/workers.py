@@ -35,13 +35,27 @@ class Line(NamedTuple):
 
 def show(visit: Visit) -> Response:
     """One panel for each process that runs jobs, and a line for the others."""
+    lines = lines_of(visit)
+    working = [line for line in lines if line.presence is not None and line.presence.serves is not None]
+    return visit.page(
+        "workers.html",
+        now=to_datetime(visit.reader.storage.now()),
+        working=working,
+        others=[line for line in lines if line not in working],
+        running=sum(len(line.rows) for line in lines),
+        most=_MOST_RUNNING,
+    )
+
+
+def lines_of(visit: Visit) -> list[Line]:
+    """All sessions."""
     inspection = visit.reader.inspection
     presences = {presence.session: presence for presence in visit.reader.survey.get().census.sessions}
     rows = rows_of(visit, inspection.find(Filter(states=[State.RUNNING]), limit=_MOST_RUNNING))
     sessions = inspection.sessions()
     pids = {state.session: state.pid for state in sessions}
     asked = {state.session for state in sessions if state.is_asked_to_stop}
-    lines = [
+    return [
         Line(
             state,
             presences[state.session].life if state.session in presences else "alive",
@@ -52,15 +66,6 @@ def show(visit: Visit) -> Response:
         )
         for state in sessions
     ]
-    working = [line for line in lines if line.presence is not None and line.presence.serves is not None]
-    return visit.page(
-        "workers.html",
-        now=to_datetime(visit.reader.storage.now()),
-        working=working,
-        others=[line for line in lines if line not in working],
-        running=len(rows),
-        most=_MOST_RUNNING,
-    )
 
 
 def stop(visit: Visit) -> Response:

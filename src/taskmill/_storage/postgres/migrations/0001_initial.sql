@@ -167,6 +167,18 @@ create table taskmill.tally (
     primary key (minute, task, event, bucket)
 );
 
+-- What was done by hand; see _core/deed.py.
+create table taskmill.deed (
+    id bigint generated always as identity primary key,
+    deed_id text not null unique,
+    at bigint not null,
+    who text not null,
+    origin text not null,
+    what text not null,
+    subject text not null,
+    number bigint not null
+);
+
 -- What was taken out of this store for another one, until it is known to be there.
 create table taskmill.outgoing (
     crate text primary key,

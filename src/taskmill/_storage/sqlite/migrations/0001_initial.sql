@@ -153,6 +153,18 @@ create table taskmill_tally (
     primary key (minute, task, event, bucket)
 ) strict, without rowid;
 
+-- What was done by hand; see _core/deed.py. Only the oldest are deleted, so the ids grow, and have no gaps.
+create table taskmill_deed (
+    id integer primary key,
+    deed_id text not null unique,
+    at integer not null,
+    who text not null,
+    origin text not null,
+    what text not null,
+    subject text not null,
+    number integer not null
+) strict;
+
 -- What was taken out of this store for another one, until it is known to be there.
 create table taskmill_outgoing (
     crate text primary key,
