@@ -19,8 +19,8 @@ from psycopg.pq.abc import PGresult
 
 T = TypeVar("T")
 
-# A large answer is read piece by piece, and to wait is to let go of Python's lock: so this often is looked first.
-_LOOKS = 32
+# A large answer is read piece by piece, and to wait for each is to let go of Python's lock: so it is looked more often.
+_LOOKS = 8
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
@@ -67,14 +67,12 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             pgconn.consume_input()
         last = None
         while True:
-            for _ in range(_LOOKS):
-                # Takes what is there, and waits for nothing.
-                pgconn.consume_input()
-                if not pgconn.is_busy():
-                    break
-            else:
+            while pgconn.is_busy():
                 self._await(select.POLLIN, deadline)
-                continue
+                for _ in range(_LOOKS):
+                    pgconn.consume_input()
+                    if not pgconn.is_busy():
+                        break
             result = pgconn.get_result()
             if result is None:
                 break

@@ -39,13 +39,12 @@ class PostgresJobs(JobStore):
         calls = tuple(jobs)
         if not calls:
             return []
-        changed, ids = self._database.row(
-            SQL.add, (json.dumps([as_row(call) for call in calls]), len(calls), self._database.wall)
-        )
-        if changed:
+        rows = json.dumps([as_row(call) for call in calls])
+        added = json.loads(self._database.text(SQL.add, (rows, len(calls), self._database.wall)))
+        if added["changed"]:
             self._version.changed()
             self._wake.jobs_added()
-        return ids or [call.job_id for call in calls]
+        return added["ids"] or [call.job_id for call in calls]
 
     def join(self, jobs: Sequence[NewJob]) -> Entry:
         return PostgresEntry(self._database, jobs, [as_row(job) for job in jobs])
