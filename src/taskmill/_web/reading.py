@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,12 +12,19 @@ from taskmill._app.doctor import worst_first
 from taskmill._app.kept import Kept
 from taskmill._core.census import Census
 from taskmill._core.diagnosis import diagnose
+from taskmill._core.filter import Filter
 from taskmill._core.finding import Finding
-from taskmill._storage.base import Inspection, QueueCount, Storage
+from taskmill._core.job import State
+from taskmill._core.record import Job
+from taskmill._storage.base import Inspection, Page, QueueCount, Storage
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.
 _SURROUNDINGS_LAST = 30.0
+MOST_FAILURES = 1_000
+# In seconds.
+_LONGEST_READING = 10.0
+_FAILED = Filter(states=[State.FAILED])
 
 
 class Survey(NamedTuple):
@@ -36,6 +44,7 @@ class Reader:
         self._storages: list[Storage] = []
         self._is_there = False
         self.survey = Kept(self._count)
+        self.failures = Kept(self._read_failures)
         self._surroundings = Kept(self._look_around, rest=_SURROUNDINGS_LAST)
 
     @property
@@ -72,6 +81,18 @@ class Reader:
         census = storage.health.census()
         findings = worst_first([*self._surroundings.get(), *diagnose(census)])
         return Survey(census, storage.inspection.queues(), findings)
+
+    def _read_failures(self) -> Page:
+        """The latest failed jobs: of a large store, much has to be read for them."""
+        inspection = self._opened()[1].inspection
+        jobs: list[Job] = []
+        after, give_up_at = None, time.monotonic() + _LONGEST_READING
+        while True:
+            page = inspection.search(_FAILED, after=after, limit=MOST_FAILURES - len(jobs))
+            jobs += page.jobs
+            after = page.more
+            if after is None or len(jobs) >= MOST_FAILURES or time.monotonic() >= give_up_at:
+                return Page(jobs, after)
 
     def _look_around(self) -> Sequence[Finding]:
         return [*self._opened()[1].health.findings()]

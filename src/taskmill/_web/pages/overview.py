@@ -17,7 +17,7 @@ from taskmill._web.charts import MINUTES, curves
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 
-_RECENT = 200
+_RECENT = 50
 _SHOWN_FAILURES = 5
 _SHOWN_RUNNING = 8
 _SHOWN_QUEUES = 6
