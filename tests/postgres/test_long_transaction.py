@@ -1,4 +1,4 @@
-"""Beside a transaction that stays open, what was claimed lies dead before what waits, and is not read again and again."""
+"""Beside a transaction that stays open, what was claimed lies dead before what waits, and is not read each time."""
 
 from __future__ import annotations
 
