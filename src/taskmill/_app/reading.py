@@ -1,38 +1,22 @@
-"""How the dashboard reads a store: on handles of its own, so that nobody waits for it."""
+"""How the dashboard and `taskmill top` read a store again and again: on handles of its own, so that nobody waits."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from taskmill._app.application import Application
-from taskmill._app.doctor import worst_first
+from taskmill._app.failures import latest_failed
 from taskmill._app.kept import Kept
-from taskmill._core.census import Census
-from taskmill._core.diagnosis import diagnose
-from taskmill._core.filter import Filter
+from taskmill._app.survey import Survey, survey_of
 from taskmill._core.finding import Finding
-from taskmill._core.job import State
-from taskmill._core.record import Job
-from taskmill._storage.base import Inspection, Page, QueueCount, Storage
+from taskmill._storage.base import Inspection, Page, Storage
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.
 _SURROUNDINGS_LAST = 30.0
-MOST_FAILURES = 1_000
-# In seconds.
+# As above: of a large store, much has to be read for the failed jobs.
 _LONGEST_READING = 10.0
-_FAILED = Filter(states=[State.FAILED])
-
-
-class Survey(NamedTuple):
-    """All that was counted at one moment."""
-
-    census: Census
-    queues: Sequence[QueueCount]
-    findings: Sequence[Finding]
 
 
 class Reader:
@@ -77,22 +61,10 @@ class Reader:
             return self._storages
 
     def _count(self) -> Survey:
-        storage = self._opened()[1]
-        census = storage.health.census()
-        findings = worst_first([*self._surroundings.get(), *diagnose(census)])
-        return Survey(census, storage.inspection.queues(), findings)
+        return survey_of(self._opened()[1], self._surroundings.get())
 
     def _read_failures(self) -> Page:
-        """The latest failed jobs: of a large store, much has to be read for them."""
-        inspection = self._opened()[1].inspection
-        jobs: list[Job] = []
-        after, give_up_at = None, time.monotonic() + _LONGEST_READING
-        while True:
-            page = inspection.search(_FAILED, after=after, limit=MOST_FAILURES - len(jobs))
-            jobs += page.jobs
-            after = page.more
-            if after is None or len(jobs) >= MOST_FAILURES or time.monotonic() >= give_up_at:
-                return Page(jobs, after)
+        return latest_failed(self._opened()[1], patience=_LONGEST_READING)
 
     def _look_around(self) -> Sequence[Finding]:
         return [*self._opened()[1].health.findings()]
