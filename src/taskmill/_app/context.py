@@ -177,7 +177,10 @@ class Context:
         if self.is_over:
             return None
         if self._notes is None and self._tenure.open_notes is not None:
+            from taskmill._app.scrubbing import scrubber  # noqa: PLC0415  (it knows the Application, which knows this)
+
             self._notes = self._tenure.open_notes(self.claimed)
+            self._notes.scrub = scrubber(self._app, self.claimed)
         return self._notes
 
     @property
