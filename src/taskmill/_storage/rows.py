@@ -8,12 +8,14 @@ from typing import Any, Protocol
 
 from taskmill._core.census import Serves
 from taskmill._core.deed import Deed
+from taskmill._core.filter import Filter
 from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, State
 from taskmill._core.journal import progress_of
 from taskmill._core.record import Attempt, Job
 from taskmill._core.remark import Progress
 from taskmill._storage.base import DeedPage, Page, QueueCount
+from taskmill._storage.matching import holds, matches
 
 
 class Row(Protocol):
@@ -92,6 +94,34 @@ def page_of(rows: Sequence[Row], *, limit: int, last: int | None) -> Page:
     if len(rows) == limit:
         last = rows[-1]["id"]
     return Page([job_of(row, ()) for row in rows], None if last is None else str(last))
+
+
+def is_of_running(wanted: Filter) -> bool:
+    """Whether only running jobs are: they are few, and a store knows where."""
+    return set(wanted.states) == {State.RUNNING}
+
+
+def is_wanted(row: Row, wanted: Filter) -> bool:
+    """Whether the job of *row* is what is wanted."""
+    is_match = matches(
+        wanted,
+        state=State(row["state"]),
+        task=row["task"],
+        queue=row["queue"],
+        tags=row["tags"],
+        priority=row["priority"],
+        enqueued_at=row["enqueued_at"],
+        ended_at=row["ended_at"],
+        session=row["session"],
+    )
+    return is_match and (
+        wanted.text is None
+        or holds(
+            wanted.text,
+            as_it_is=(row["job_id"], row["task"], row["queue"], row["key"]),
+            as_json=(row["tags"], row["args"], row["result"], row["error"]),
+        )
+    )
 
 
 def row_of(job: Job) -> dict[str, Any]:

@@ -19,7 +19,15 @@ from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, Sessio
 from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.naming import Statements
-from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
+from taskmill._storage.rows import (
+    attempt_of,
+    error_of,
+    is_of_running,
+    is_wanted,
+    job_of,
+    page_of,
+    queue_count,
+)
 
 T = TypeVar("T")
 
@@ -43,8 +51,11 @@ class PostgresInspection(Inspection):
         return next(iter(self._jobs(SQL.job, {"job_id": job_id}, with_attempts=True)), None)
 
     def find(self, wanted: Filter = EVERY, *, limit: int = 100) -> Sequence[Job]:
-        asked = _asked(wanted, after=_BEYOND, last=-_BEYOND, limit=limit)
-        return self._jobs(SQL.search, asked, with_attempts=False)
+        def work(connection: Connection) -> list[Job]:
+            rows = _found(connection, wanted, after=_BEYOND, last=-_BEYOND, limit=limit)
+            return [job_of(row, ()) for row in rows]
+
+        return self._at_once(work)
 
     def steps(self, pipeline: str, *, limit: int = 1_000) -> Sequence[Job]:
         return self._jobs(SQL.steps, {"pipeline": pipeline, "limit": limit}, with_attempts=False)
@@ -55,8 +66,9 @@ class PostgresInspection(Inspection):
         def work(connection: Connection) -> Page:
             bound = {"after": first, "most": _READ}
             read, last = connection.execute(SQL.read_for_search.encode(), bound).fetchall()[0]
-            rows = _named(connection, SQL.search, _asked(wanted, after=first, last=last, limit=limit))
-            return page_of(rows, limit=limit, last=last if int(str(read)) == _READ else None)
+            rows = _found(connection, wanted, after=first, last=last, limit=limit)
+            goes_on = int(str(read)) == _READ and not is_of_running(wanted)
+            return page_of(rows, limit=limit, last=last if goes_on else None)
 
         return self._at_once(work)
 
@@ -112,6 +124,16 @@ class PostgresInspection(Inspection):
                 return work(connection)
 
         return self._database.run(snapshot)
+
+
+def _found(
+    connection: Connection, wanted: Filter, *, after: int, last: Any, limit: int
+) -> list[dict[str, Any]]:
+    """The newest rows that are wanted, of those before the number *after*, down to *last*."""
+    if is_of_running(wanted):
+        running = _named(connection, SQL.running, {"after": after})
+        return [row for row in running if is_wanted(row, wanted)][:limit]
+    return _named(connection, SQL.search, _asked(wanted, after=after, last=last, limit=limit))
 
 
 def _asked(wanted: Filter, *, after: int, last: Any, limit: int) -> dict[str, Any]:

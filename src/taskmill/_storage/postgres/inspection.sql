@@ -40,6 +40,13 @@ and (%(json)s::text is null or exists (
 ))
 order by j.id desc limit %(limit)s;
 
+-- name: running
+-- By what the sessions hold: a state is in no index.
+select j.*, l.queue, l.executor, l.priority,
+    (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress
+from taskmill.session h cross join taskmill.held_by(h.id) j join taskmill.lane l on l.id = j.lane
+where j.id < %(after)s order by j.id desc;
+
 -- name: steps
 select j.*, l.queue, l.executor, l.priority,
     (select text from taskmill.sheet s where s.job = j.id and s.fence = j.fence and s.number = 0) as progress

@@ -17,8 +17,15 @@ from taskmill._core.job import State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
 from taskmill._storage.clock import Clock
-from taskmill._storage.matching import holds, matches
-from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
+from taskmill._storage.rows import (
+    attempt_of,
+    error_of,
+    is_of_running,
+    is_wanted,
+    job_of,
+    page_of,
+    queue_count,
+)
 from taskmill._storage.sql import Queries
 from taskmill._storage.sqlite.database import Database
 from taskmill._storage.sqlite.opening import Connection
@@ -66,7 +73,7 @@ class SqliteInspection(Inspection):
             read, last = connection.execute(SQL.read_for_search, bound).fetchone()
             rows = _found(connection, wanted, after=first, last=last, limit=limit)
             return page_of(
-                rows, limit=limit, last=last if read == _READ and not _is_of_running(wanted) else None
+                rows, limit=limit, last=last if read == _READ and not is_of_running(wanted) else None
             )
 
         return self._database.snapshot(work)
@@ -126,10 +133,10 @@ class SqliteInspection(Inspection):
 def _found(connection: Connection, wanted: Filter, *, after: int, last: int, limit: int) -> list[sqlite3.Row]:
     """The newest rows that are wanted, of those before the number *after*, down to *last*."""
     cursor = _named(connection)
-    if _is_of_running(wanted):
+    if is_of_running(wanted):
         # They are few, and wherever they are, an index knows them.
         running = cursor.execute(SQL.running, {"after": after})
-        return list(islice((row for row in running if _is_wanted(row, wanted)), limit))
+        return list(islice((row for row in running if is_wanted(row, wanted)), limit))
     text = wanted.text
     parameters = {
         **asdict(wanted),
@@ -141,32 +148,6 @@ def _found(connection: Connection, wanted: Filter, *, after: int, last: int, lim
         "limit": limit,
     }
     return cursor.execute(SQL.search, parameters).fetchall()
-
-
-def _is_of_running(wanted: Filter) -> bool:
-    return set(wanted.states) == {State.RUNNING}
-
-
-def _is_wanted(row: sqlite3.Row, wanted: Filter) -> bool:
-    is_match = matches(
-        wanted,
-        state=State(row["state"]),
-        task=row["task"],
-        queue=row["queue"],
-        tags=row["tags"],
-        priority=row["priority"],
-        enqueued_at=row["enqueued_at"],
-        ended_at=row["ended_at"],
-        session=row["session"],
-    )
-    return is_match and (
-        wanted.text is None
-        or holds(
-            wanted.text,
-            as_it_is=(row["job_id"], row["task"], row["queue"], row["key"]),
-            as_json=(row["tags"], row["args"], row["result"], row["error"]),
-        )
-    )
 
 
 def _named(connection: Connection) -> sqlite3.Cursor:
