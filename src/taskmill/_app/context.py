@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from taskmill._app.scrubbing import Scrub, scrub_of
 from taskmill._core.job import Claimed, State
 from taskmill.errors import NoCurrentJob
 
@@ -179,6 +180,11 @@ class Context:
         if self._notes is None and self._tenure.open_notes is not None:
             self._notes = self._tenure.open_notes(self.claimed)
         return self._notes
+
+    @property
+    def scrub(self) -> Scrub:
+        """What takes the secrets of this job out of a text; made for the asker."""
+        return scrub_of(self._app, self.claimed)
 
     @property
     def log_level(self) -> int | None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from taskmill._core.instant import SECOND
 from taskmill._core.job import Claimed
 from taskmill._core.journal import PROGRESS, Log, Said, line_text, progress_text
+
+if TYPE_CHECKING:
+    from taskmill._app.context import Context
+    from taskmill._app.scrubbing import Scrub
 
 _TRACEBACKS = logging.Formatter()
 
@@ -19,13 +24,14 @@ class Notes:
     *now* is asked when progress is taken.
     """
 
-    __slots__ = ("_log", "_mutex", "_now", "_progress", "_relayed", "_torn", "claimed")
+    __slots__ = ("_log", "_mutex", "_now", "_progress", "_relayed", "_scrub", "_torn", "claimed")
 
     def __init__(self, claimed: Claimed, now: Callable[[], int]) -> None:
         self.claimed = claimed
         self._now = now
         self._progress: tuple[float, float | None, str] | None = None
         self._log = Log()
+        self._scrub: Scrub | None = None
         self._relayed: dict[int, str] = {}
         self._torn: set[int] = set()
         # Collecting garbage, or a signal, can make a thread log in the middle of it.
@@ -35,15 +41,16 @@ class Notes:
         """How far the job is; only the latest is ever stored."""
         self._progress = (done, total, text)
 
-    def log(self, record: logging.LogRecord) -> None:
-        """One log line more."""
+    def log(self, record: logging.LogRecord, context: Context) -> None:
+        """One log line more, without the secrets of the job, which is that of *context*."""
+        self._scrub = scrub = self._scrub or context.scrub
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001  (what does not fit its arguments is the program's error, not the job's)
             message = f"{record.msg!r} with {record.args!r}: {error}"
         if record.exc_info:
             message += "\n" + _TRACEBACKS.formatException(record.exc_info)
-        line = line_text(round(record.created * SECOND), record.levelname, record.name, message)
+        line = line_text(round(record.created * SECOND), record.levelname, record.name, scrub(message))
         with self._mutex:
             self._log.add(line)
 

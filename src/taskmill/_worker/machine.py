@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskmill._app.application import Application
 from taskmill._app.context import Tenure
+from taskmill._app.scrubbing import scrub_of
 from taskmill._core import lifecycle
 from taskmill._core.census import Serves
 from taskmill._core.event import Notice
@@ -34,7 +35,6 @@ from taskmill._worker.options import WorkerOptions
 from taskmill._worker.pace import Pace
 from taskmill._worker.place import Place
 from taskmill._worker.report import Reporter
-from taskmill._worker.scrubbing import scrubbed
 from taskmill._worker.service import Service
 from taskmill._worker.slot import JobKey, LastingSlots, Timekeeper
 from taskmill._worker.ticks.cancel import Cancel
@@ -420,7 +420,7 @@ class Machine:
         chance = random.random()  # noqa: S311  (jitter, no secret)
         transition = lifecycle.end(claimed, outcome, policy, chance)
         if transition.error is not None:
-            transition = transition._replace(error=scrubbed(self._app, claimed, transition.error))
+            transition = transition._replace(error=transition.error.scrubbed(scrub_of(self._app, claimed)))
         return Settlement(claimed, transition, started_at)
 
     def _wants(self) -> dict[Executor, int]:
