@@ -10,7 +10,7 @@ import sentry_sdk
 from sentry_sdk.envelope import Envelope
 from sentry_sdk.transport import Transport
 
-from taskmill import Cancel, Mill, Snooze, current_job
+from taskmill import Cancel, Mill, Snooze, current_job, every
 from taskmill.contrib.sentry import TaskmillIntegration
 
 
@@ -25,11 +25,14 @@ class Kept(Transport):
         self.items += [
             item.payload.json
             for item in envelope.items
-            if item.type in {"event", "transaction"} and item.payload.json
+            if item.type in {"event", "transaction", "check_in"} and item.payload.json
         ]
 
     def transactions(self) -> list[dict[str, Any]]:
         return [item for item in self.items if item.get("type") == "transaction"]
+
+    def check_ins(self) -> list[tuple[str, str]]:
+        return [(item["monitor_slug"], item["status"]) for item in self.items if "monitor_slug" in item]
 
     def errors(self) -> list[dict[str, Any]]:
         return [item for item in self.items if "exception" in item]
@@ -45,14 +48,14 @@ def mill() -> Iterator[Mill]:
 @pytest.fixture
 def kept(mill: Mill, request: pytest.FixtureRequest) -> Iterator[Kept]:
     transport = Kept()
-    retried = getattr(request, "param", False)
+    options = getattr(request, "param", {})
     with sentry_sdk.isolation_scope():
         sentry_sdk.init(
             dsn="http://key@localhost/1",
             transport=transport,
             traces_sample_rate=1.0,
             default_integrations=False,
-            integrations=[TaskmillIntegration(mill, retried=retried)],
+            integrations=[TaskmillIntegration(mill, **options)],
         )
         yield transport
         sentry_sdk.get_client().close()
@@ -109,7 +112,7 @@ def test_an_error_that_ends_its_job_is_reported_with_its_trace(mill: Mill, kept:
     assert error["contexts"]["trace"]["trace_id"] == kept.transactions()[-1]["contexts"]["trace"]["trace_id"]
 
 
-@pytest.mark.parametrize("kept", [True], indirect=True)
+@pytest.mark.parametrize("kept", [{"retried": True}], indirect=True)
 def test_if_wished_one_that_is_tried_again_is_reported_too(mill: Mill, kept: Kept) -> None:
     @mill.task(retries=1, retry_delay=0)
     def fail() -> None:
@@ -188,3 +191,36 @@ def test_baggage_of_others_is_kept(mill: Mill, kept: Kept) -> None:
 
     [baggage] = seen
     assert baggage.startswith("tenant=north,sentry-")
+
+
+@pytest.mark.parametrize("kept", [{"monitors": True}], indirect=True)
+def test_if_wished_what_has_a_schedule_checks_in(mill: Mill, kept: Kept) -> None:
+    is_broken = [True]
+
+    @mill.periodic(every(3600), name="shop.Tidy")
+    def tidy() -> None:
+        if is_broken.pop():
+            raise LookupError
+
+    @mill.task
+    def other() -> None: ...
+
+    tidy.enqueue()
+    run(mill)
+    is_broken.append(False)
+    tidy.enqueue()
+    other.enqueue()
+    run(mill)
+
+    slug = "shop-tidy"
+    assert kept.check_ins() == [(slug, "in_progress"), (slug, "error"), (slug, "in_progress"), (slug, "ok")]
+
+
+def test_otherwise_nothing_checks_in(mill: Mill, kept: Kept) -> None:
+    @mill.periodic(every(3600))
+    def tidy() -> None: ...
+
+    tidy.enqueue()
+    run(mill)
+
+    assert kept.check_ins() == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskmill._core.deed import Deed
@@ -12,8 +11,6 @@ from taskmill.errors import StoreError
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
-
-logger = logging.getLogger("taskmill.audit")
 
 _LONGEST = 1_000
 
@@ -30,6 +27,9 @@ def note(app: Application, actor: Actor, what: str, subject: str, *, number: int
 
     A store that cannot take it in is told of in the log: what was done is done.
     """
+    import logging  # noqa: PLC0415  (7 ms of the import, and only who acts needs it)
+
+    logger = logging.getLogger("taskmill.audit")
     who, origin, what, subject = (clean(text)[:_LONGEST] for text in (*actor, what, subject))
     logger.info("%s (%s): %s %s%s", who, origin, what, subject, "" if number else " (nothing was done)")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -44,17 +43,23 @@ class Meter:
         """That happened to jobs, which are given by task and queue."""
         with self._mutex:
             for kind in jobs:
-                self._kind(kind).events[event] += 1
+                events = self._kind(kind).events
+                events[event] = events.get(event, 0) + 1
 
     def ended(self, settlements: Sequence[Settlement], now: int) -> None:
         """That attempts ended has just been recorded; *now* by the store's clock."""
         with self._mutex:
+            # By places, not names, and without calls: this is done for every job. Most of a turn are of one kind.
+            names, kind = None, _Kind()
             for claimed, transition, started_at in settlements:
-                # By places, not names: this is done for every job.
-                kind = self._kind((claimed[2], claimed[3]))
-                kind.events[transition[1]] += 1
+                if (own := claimed[2:4]) != names:
+                    names, kind = own, self._kind(own)
+                event = transition[1]
+                kind.events[event] = kind.events.get(event, 0) + 1
                 if started_at is not None:
-                    run, wait = max(0, now - started_at), max(0, started_at - claimed[13])
+                    # A clock that was set back must not take from the sums.
+                    run = now - started_at if now > started_at else 0
+                    wait = started_at - claimed[13] if started_at > claimed[13] else 0
                     kind.runs[bisect_left(_ENDS, run)] += 1
                     kind.run_time += run
                     kind.waits[bisect_left(_ENDS, wait)] += 1
@@ -88,13 +93,14 @@ class _Kind:
     __slots__ = ("events", "run_time", "runs", "wait_time", "waits")
 
     def __init__(self) -> None:
-        self.events: Counter[EventKind] = Counter()
+        self.events: dict[EventKind, int] = {}
         self.runs = [0] * (len(BOUNDS) + 1)
         self.waits = [0] * (len(BOUNDS) + 1)
         self.run_time = self.wait_time = 0
 
     def add(self, count: Count) -> None:
-        self.events.update(dict(count.events))
+        for event, number in count.events:
+            self.events[event] = self.events.get(event, 0) + number
         self.runs = [a + b for a, b in zip(self.runs, count.runs, strict=True)]
         self.waits = [a + b for a, b in zip(self.waits, count.waits, strict=True)]
         self.run_time += count.run_time

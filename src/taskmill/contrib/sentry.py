@@ -7,11 +7,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import sentry_sdk
+from sentry_sdk.crons import monitor
 from sentry_sdk.integrations import Integration
 from sentry_sdk.tracing import Span
 from sentry_sdk.utils import event_from_exception
@@ -21,6 +23,7 @@ from taskmill._core.instant import SECOND
 from taskmill.errors import Cancel, Interruption, Snooze
 
 _ORIGIN = "auto.queue.taskmill"
+_NO_SLUG = re.compile(r"[^a-z0-9_-]+")
 
 
 class TaskmillIntegration(Integration):
@@ -29,14 +32,17 @@ class TaskmillIntegration(Integration):
     What enqueues is ``queue.publish``; an attempt is a transaction ``queue.task.taskmill`` of the same trace, with a
     span ``queue.process`` in it, and a scope of its own. An error that ends its job is reported; with *retried* one
     that is tried again is, too. That a task asks to be snoozed or cancelled, or is interrupted, is no error.
+    With *monitors* each attempt of a task that has one schedule checks in at the monitor of that name, in Sentry's
+    spelling: ``shop.tasks.tidy`` is ``shop-tasks-tidy``.
     """
 
     identifier = "taskmill"
     origin = _ORIGIN
 
-    def __init__(self, mill: Mill, *, retried: bool = False) -> None:
+    def __init__(self, mill: Mill, *, retried: bool = False, monitors: bool = False) -> None:
         self._mill = mill
         self._retried = retried
+        self._monitors = monitors
         mill.wrap_enqueue(self.publish)
         mill.wrap(self.process)
 
@@ -76,13 +82,20 @@ class TaskmillIntegration(Integration):
             ):
                 _describe(span, context)
                 try:
-                    yield
+                    with self._monitor(context.task):
+                        yield
                 except (Cancel, Snooze, Interruption):
                     raise
                 except Exception as error:
                     if self._is_to_be_reported(context, error):
                         _report(error)
                     raise
+
+    def _monitor(self, task: str) -> AbstractContextManager[object]:
+        names = [name for name, periodic in self._mill.app.periodics.items() if periodic.task.name == task]
+        if not self._monitors or len(names) != 1:
+            return nullcontext()
+        return monitor(monitor_slug=_NO_SLUG.sub("-", names[0].lower()))
 
     def _is_to_be_reported(self, context: Context, error: Exception) -> bool:
         task = self._mill.app.tasks.find(context.task)
