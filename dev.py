@@ -68,6 +68,7 @@ def main(argv: list[str]) -> int:
     install(EXTRAS.get(command, {"dev"}))
     if command in SERVED and "--no-tests" not in rest:
         provide_servers()
+        provide_terminal()
     if command in BROWSED and wants_browser(rest):
         find_browser()
     if command == "check":
@@ -164,6 +165,12 @@ def provide_servers() -> None:
             apt_get(package)
     for name in missing_servers():
         print(f"dev.py: no {name} could be installed, so what needs it is not tested", file=sys.stderr)
+
+
+def provide_terminal() -> None:
+    """Have the one in which `taskmill top` is tried; without it, that is skipped, or fails where CI is set."""
+    if not shutil.which("tmux") and not apt_get("tmux"):
+        print("dev.py: tmux could not be installed, so nothing is tried at a terminal", file=sys.stderr)
 
 
 def missing_servers() -> list[str]:

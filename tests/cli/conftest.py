@@ -64,10 +64,13 @@ APP = """
 """
 
 
+_SETTINGS = {"COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTHONPATH", "PYTHONSAFEPATH"}
+
+
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("TASKMILL_") or name in {"COLUMNS", "PYTHONPATH", "PYTHONSAFEPATH"}:
+        if name.startswith("TASKMILL_") or name in _SETTINGS:
             monkeypatch.delenv(name)
 
 

@@ -31,6 +31,11 @@ class Program:
         assert self._process.stdout is not None
         return self._process.stdout
 
+    @property
+    def stderr(self) -> IO[str]:
+        assert self._process.stderr is not None
+        return self._process.stderr
+
     def start_line(self) -> str:
         """Wait until the worker says that it is ready."""
         line = self.first_word()
@@ -39,8 +44,7 @@ class Program:
 
     def first_word(self) -> str:
         """Wait for the first line on standard error."""
-        assert self._process.stderr is not None
-        return self._process.stderr.readline()
+        return self.stderr.readline()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from typing import Any, NamedTuple
 
 import pytest
@@ -20,6 +21,13 @@ class Answer(NamedTuple):
     @property
     def json(self) -> Any:
         return json.loads(self.out)
+
+
+class Terminal(StringIO):
+    """Text that somebody types, or sees, at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 class Shell:

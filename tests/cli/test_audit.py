@@ -43,3 +43,18 @@ def test_a_user_without_a_name_is_a_number(shell: Shell, mill: Mill, monkeypatch
 
     [(_, deed)] = mill.app.storage.audit.page(limit=9).deeds
     assert deed.who == f"user {os.getuid()}"
+
+
+def test_so_is_what_is_done_to_many_and_to_queues(shell: Shell, mill: Mill) -> None:
+    mill.app.storage.jobs.add([a_job("a"), a_job("b")])
+
+    shell("jobs", "cancel", "--queue", "default", "--yes")
+    shell("jobs", "delete", "--all", "--yes")
+    shell("queues", "pause", "mail")
+
+    noted = [deed for _, deed in mill.app.storage.audit.page(limit=9).deeds]
+    assert [(deed.what, deed.subject, deed.number) for deed in reversed(noted)] == [
+        ("cancel", "jobs with states=blocked,queued,running, queue=default", 2),
+        ("delete", "jobs with states=blocked,queued,cancelled,failed,succeeded", 2),
+        ("pause", "mail", 1),
+    ]

@@ -13,7 +13,7 @@ from taskmill._cli.target import load
 from taskmill._core.crash import described
 from taskmill._core.job import NewJob
 from tests.cli.process import Meeting
-from tests.cli.shell import Shell
+from tests.cli.shell import Shell, Terminal
 
 NASTY = "\x1b[2J\u202eevil\r\n\x9b31m"
 
@@ -71,6 +71,25 @@ class TestList:
         assert ids("--queue", "mail") == [queued.id]
         assert ids("--limit", "1") == [queued.id]
         assert ids("--task", "shop.add", "--state", "failed") == []
+
+    def test_all_that_the_dashboard_can_ask_for(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        done = add.using(tags=["red"], priority=5).enqueue(1, 2)
+        work(mill)
+        queued = add.using(priority=-5).enqueue(30, 12)
+
+        def ids(*words: str) -> list[str]:
+            return [job["id"] for job in shell("jobs", "--json", *words).json["jobs"]]
+
+        assert ids("--tag", "red") == ids("--lowest", "0") == ids("--ended-from", "5min") == [done.id]
+        assert ids("--highest", "-5") == ids("--text", "[[30") == [queued.id]
+        assert ids("--enqueued-from", "1h") == ids("--enqueued-before", "2999-01-01") == [queued.id, done.id]
+        assert ids("--enqueued-before", "2d") == ids("--enqueued-from", "2999-01-01T00:00+01:00") == []
+        assert ids("--session", "4711") == []
+
+    def test_a_time_that_is_none_is_refused(self, shell: Shell) -> None:
+        assert "'noon' is neither a time ago, such as 5min" in shell("jobs", "--ended-from", "noon").err
 
     def test_none_is_said_beside_the_output(
         self, shell: Shell, mill: Mill, add: Task[[int, int], int]
@@ -373,3 +392,83 @@ KEYS = {
     "session",
     "fence",
 }
+
+
+class TestMany:
+    def test_all_that_match_are_run_again(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int], fail: Task[[str], None]
+    ) -> None:
+        for message in ("one", "two", "three"):
+            fail.enqueue(message)
+        work(mill)
+        waiting = add.enqueue(1, 2)
+
+        assert shell("jobs", "retry", "--text", "two", "--yes") == (0, "1 job queued again.\n", "")
+        assert shell("jobs", "retry", "--task", "shop.fail", "--yes", "--json").json == {
+            "matched": 2,
+            "done": 2,
+            "refused": 0,
+        }
+        assert waiting.state is State.QUEUED
+        assert shell("jobs", "retry", "--all", "--yes") == (0, "", "no jobs\n")
+
+    def test_all_that_match_are_cancelled_then_deleted(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        stays = add.enqueue(1, 2)
+        for _ in range(3):
+            add.using(queue="mail").enqueue(1, 2)
+
+        assert (
+            shell("jobs", "cancel", "--queue", "mail", "--yes").out == "3 jobs cancelled, or asked to stop.\n"
+        )
+        assert shell("jobs", "delete", "--state", "cancelled", "--yes").out == "3 jobs deleted.\n"
+        assert [job["id"] for job in shell("jobs", "--json").json["jobs"]] == [stays.id]
+
+    def test_it_asks_with_how_many(
+        self, shell: Shell, add: Task[[int, int], int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        job = add.enqueue(1, 2)
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+
+        status, out, err = shell("jobs", "delete", "--all")
+
+        assert (status, out) == (1, "")
+        assert err.startswith("Delete 1 job in sqlite:///")
+        assert err.endswith("? [y/N] nothing was done\n")
+        assert job.state is State.QUEUED
+
+    def test_without_a_terminal_it_wants_yes(
+        self, shell: Shell, add: Task[[int, int], int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add.enqueue(1, 2)
+        monkeypatch.setattr("sys.stdin", None)
+
+        assert shell("jobs", "cancel", "--all") == (
+            2,
+            "",
+            "taskmill: error: this would cancel 1 job: add --yes where nobody can be asked\n",
+        )
+
+    @pytest.mark.parametrize(
+        "words", [("retry",), ("delete", "x", "--all"), ("cancel", "x", "--queue", "mail")]
+    )
+    def test_either_ids_or_what_they_have_in_common(
+        self, shell: Shell, add: Task[[int, int], int], words: tuple[str, ...]
+    ) -> None:
+        add.enqueue(1, 2)
+
+        status, out, err = shell("jobs", *words)
+
+        assert (status, out) == (2, "")
+        assert f"say which jobs to {words[0]}: by their ids, by what they have in common (--state" in err
+
+    def test_one_is_deleted_or_it_is_said_why_not(
+        self, shell: Shell, mill: Mill, add: Task[[int, int], int]
+    ) -> None:
+        result = add.enqueue(1, 2)
+
+        assert shell("jobs", "delete", result.id) == (0, f"{result.id}: deleted\n", "")
+        assert (
+            shell("jobs", "delete", result.id).err == f"taskmill: error: {result.id}: there is no such job\n"
+        )

@@ -73,8 +73,26 @@ class TestHelp:
             "jobs show",
             "jobs retry",
             "jobs cancel",
+            "jobs delete",
             "logs",
+            "status",
+            "top",
+            "enqueue",
+            "run",
+            "systemd",
+            "completion",
+            "errors",
+            "explain",
+            "workers list",
+            "workers stop",
+            "schedules pause",
+            "schedules resume",
+            "locks",
+            "schedules list",
+            "schedules run",
             "queues list",
+            "queues pause",
+            "queues resume",
             "purge",
             "doctor",
             "backup",
@@ -92,12 +110,17 @@ class TestUsage:
     def test_version(self, shell: Shell) -> None:
         assert shell("--version") == (0, f"taskmill {version('taskmill')}\n", "")
 
-    @pytest.mark.parametrize("group", [(), ("jobs",), ("queues",)])
-    def test_a_group_without_a_command_shows_its_help(self, shell: Shell, group: tuple[str, ...]) -> None:
-        status, out, err = shell(*group)
+    def test_without_a_command_it_shows_its_help(self, shell: Shell) -> None:
+        status, out, err = shell()
 
         assert (status, out) == (2, "")
         assert "commands:" in err
+
+    @pytest.mark.parametrize("group", ["jobs", "queues", "schedules", "workers"])
+    def test_a_group_without_a_command_lists(self, shell: Shell, mill: Mill, group: str) -> None:
+        assert mill.events() == []
+
+        assert shell(group, "--json").json == shell(group, "list", "--json").json == {group: []}
 
     @pytest.mark.parametrize(
         "words, sentence",
@@ -143,7 +166,18 @@ class TestUsage:
 
 class TestStores:
     @pytest.mark.parametrize(
-        "command", ["jobs list", "jobs show x", "jobs retry x", "queues list", "purge --yes", "bench"]
+        "command",
+        [
+            *(
+                "jobs list",
+                "jobs show x",
+                "jobs retry x",
+                "jobs delete --all",
+                "queues list",
+                "queues pause x",
+            ),
+            *("purge --yes", "bench", "status", "errors", "explain x", "schedules", "workers", "locks"),
+        ],
     )
     def test_a_store_that_is_not_there_is_not_made(self, shell: Shell, folder: Path, command: str) -> None:
         status, out, err = shell(*command.split())

@@ -9,7 +9,7 @@ import socket
 from http.client import HTTPConnection
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -55,11 +55,12 @@ class Watched:
 def test_a_worker_is_well_ready_and_while_it_drains_not_ready_any_more(
     programs: Programs, app: ModuleType, meeting: Meeting, shell: Shell
 ) -> None:
-    app.block.enqueue()
+    app.block.using(queue="mail/out ä").enqueue()
     worker = Watched(programs, "--grace", "30")
     asked = f":{worker.port}"
     meeting.await_begin()
     before = worker.ask("/healthz"), worker.wait_for("/readyz", 200)
+    backlog = worker.wait_for("/queues/mail/out%20%C3%A4", 200, '"backlog": 1')
 
     worker.program.signal(signal.SIGTERM)
     drained = worker.wait_for("/readyz", 503)
@@ -69,6 +70,8 @@ def test_a_worker_is_well_ready_and_while_it_drains_not_ready_any_more(
 
     assert [answer.text for answer in before] == ["processes at work: 1 of 1\n"] * 2
     assert before[0].headers["Cache-Control"] == "no-store"
+    assert json.loads(backlog.text) == {"queued": 0, "running": 1, "oldest_seconds": 0.0, "backlog": 1}
+    assert backlog.headers["Content-Type"] == "application/json"
     assert drained.text == "stopping: running jobs may finish within 30 s\n"
     assert (healthy.status, healthy.text) == (200, drained.text)
     assert [check.status for check in checks] == [0, 1]
@@ -96,35 +99,6 @@ def test_metrics_are_those_of_all_processes(programs: Programs, app: ModuleType)
     assert found("taskmill_job_duration_seconds_count", **add) == 20
     assert found("taskmill_job_wait_seconds_count", **fail) == 2
     assert found("taskmill_worker_slots", executor="thread", state="busy") == 0
-
-
-def test_an_autoscaler_is_told_what_is_to_be_done_in_a_queue(
-    programs: Programs, app: ModuleType, meeting: Meeting
-) -> None:
-    app.block.using(queue="mail/out ä").enqueue()
-    worker = Watched(programs, "-c", "1")
-    meeting.await_begin()
-    for _ in range(3):
-        app.add.using(queue="mail/out ä").enqueue(1, 2)
-    app.add.using(queue="mail/out ä", delay=3600).enqueue(1, 2)
-
-    def told() -> Any:
-        answer = worker.ask("/queues/mail/out%20%C3%A4")
-        assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-        found = json.loads(answer.text)
-        return found if found["backlog"] == 4 else None
-
-    found = wait_for(told, "all that is due is counted", LONGEST_WAIT)
-    meeting.let_go()
-
-    assert found.pop("oldest_seconds") > 0
-    assert found == {"queued": 4, "running": 1, "backlog": 4}
-    assert json.loads(worker.ask("/queues/nobody").text) == {
-        "queued": 0,
-        "running": 0,
-        "oldest_seconds": 0.0,
-        "backlog": 0,
-    }
 
 
 def test_who_may_ask_what(

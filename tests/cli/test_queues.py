@@ -6,12 +6,7 @@ import pytest
 
 from taskmill import Mill, State, Task
 from taskmill.errors import ResultNotKept
-from tests.cli.shell import Shell
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from tests.cli.shell import Shell, Terminal
 
 
 @pytest.fixture
@@ -39,9 +34,9 @@ class TestQueues:
 
         assert (status, err) == (0, "")
         assert [line.split() for line in out.splitlines()] == [
-            ["QUEUE", "DUE", "BLOCKED", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"],
-            ["default", "1", "0", "2", "0", "1", "0", "0"],
-            ["mail", "1", "0", "1", "0", "0", "0", "0"],
+            ["QUEUE", "DUE", "BLOCKED", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "PAUSED"],
+            ["default", "1", "0", "2", "0", "1", "0", "0", "-"],
+            ["mail", "1", "0", "1", "0", "0", "0", "0", "-"],
         ]
 
     def test_json(self, shell: Shell, nothing: Task[[], None]) -> None:
@@ -58,6 +53,7 @@ class TestQueues:
                     "succeeded": 0,
                     "failed": 0,
                     "cancelled": 0,
+                    "paused_at": None,
                 }
             ]
         }
@@ -67,6 +63,29 @@ class TestQueues:
 
         assert shell("queues", "list") == (0, "", "no jobs\n")
         assert shell("queues", "list", "--json").json == {"queues": []}
+
+
+class TestPauses:
+    def test_a_queue_is_paused_and_goes_on(self, shell: Shell, nothing: Task[[], None]) -> None:
+        nothing.enqueue()
+
+        assert shell("queues", "pause", "default") == (0, "queue 'default' paused\n", "")
+        assert shell("queues", "pause", "default").out == "queue 'default': that was so already\n"
+        [told] = shell("queues", "--json").json["queues"]
+        assert (told["due"], told["paused_at"] is not None) == (1, True)
+        assert shell("queues", "resume", "default", "--json").json == {"queue": "default", "done": True}
+        assert shell("queues", "--json").json["queues"][0]["paused_at"] is None
+
+    def test_a_name_that_no_job_has_is_done_as_told_and_doubted(
+        self, shell: Shell, nothing: Task[[], None]
+    ) -> None:
+        nothing.using(queue="mail").enqueue()
+
+        status, out, err = shell("queues", "pause", "mial")
+
+        assert (status, out) == (0, "queue 'mial' paused\n")
+        assert err == "there is no job in queue 'mial' (did you mean 'mail'?)\n"
+        assert [line.split()[0] for line in shell("queues").out.splitlines()[1:]] == ["mail", "mial"]
 
 
 class TestPurge:
@@ -95,10 +114,10 @@ class TestPurge:
         refused, agreed = shell("purge"), shell("purge", "--queue", "default")
 
         assert (refused.status, refused.out) == (1, "")
-        assert refused.err.startswith("Delete 1 waiting jobs of all queues in sqlite:///")
+        assert refused.err.startswith("Delete 1 waiting job of all queues in sqlite:///")
         assert refused.err.endswith("? [y/N] nothing was deleted\n")
         assert "of queue 'default' in" in agreed.err
-        assert (agreed.status, agreed.out) == (0, "1 jobs deleted\n")
+        assert (agreed.status, agreed.out) == (0, "1 job deleted\n")
         with pytest.raises(ResultNotKept):
             result.job()
 

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskmill._cli.text import Column, shortened, table
+from taskmill._cli.text import Column, fields, plain, shortened, table
 from taskmill._core.wording import clean, clean_lines
 
 COLUMNS = (Column("ID"), Column("NAME", shrinks=True), Column("COUNT", to_right=True, optional=True))
+
+
+def lines_of(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], limit: int | None = None
+) -> list[str]:
+    return [plain(line) for line in table(columns, rows, limit)]
 
 
 class TestClean:
@@ -41,40 +49,63 @@ class TestClean:
 
 class TestTable:
     def test_columns_are_aligned(self) -> None:
-        assert table(COLUMNS, [("a", "x" * 10, 5), ("bb", "y", 1234567)]) == [
+        assert lines_of(COLUMNS, [("a", "x" * 10, 5), ("bb", "y", 1234567)]) == [
             "ID  NAME          COUNT",
             "a   xxxxxxxxxx        5",
             "bb  y           1234567",
         ]
 
     def test_wide_characters_count_twice_and_combining_ones_not(self) -> None:
-        assert table(COLUMNS, [("日本", "e\u0301", 1), ("abcd", "e", 2)]) == [
+        assert lines_of(COLUMNS, [("日本", "e\u0301", 1), ("abcd", "e", 2)]) == [
             "ID    NAME  COUNT",
             "日本  e\u0301         1",
             "abcd  e         2",
         ]
 
     def test_names_are_cut_in_front_to_fit(self) -> None:
-        assert table(COLUMNS, [("a", "shop.warehouse.count", 5)], 24) == [
+        assert lines_of(COLUMNS, [("a", "shop.warehouse.count", 5)], 24) == [
             "ID  NAME           COUNT",
             "a   ...ouse.count      5",
         ]
 
     def test_optional_columns_are_left_out_where_cutting_is_not_enough(self) -> None:
-        assert table(COLUMNS, [("a", "shop.warehouse.count", 5)], 14) == [
+        assert lines_of(COLUMNS, [("a", "shop.warehouse.count", 5)], 14) == [
             "ID  NAME",
             "a   ...e.count",
         ]
 
     def test_what_cannot_be_made_to_fit_is_shown_all_the_same(self) -> None:
-        assert table((Column("ID"),), [("a" * 20,)], 5) == ["ID", "a" * 20]
+        assert lines_of((Column("ID"),), [("a" * 20,)], 5) == ["ID", "a" * 20]
 
     @given(st.lists(st.tuples(st.text(), st.text(), st.integers()), max_size=5), st.integers(1, 200))
     def test_every_row_is_one_line(self, rows: list[tuple[str, str, int]], limit: int) -> None:
-        lines = table(COLUMNS, rows, limit)
+        lines = lines_of(COLUMNS, rows, limit)
 
         assert len(lines) == len(rows) + 1
         assert all(line.isprintable() for line in lines)
+
+    def test_of_a_sentence_the_end_is_cut(self) -> None:
+        columns = (Column("ID"), Column("ERROR", shrinks=True, ends=True))
+
+        assert lines_of(columns, [("a", "ValueError: no such address")], 20) == [
+            "ID  ERROR",
+            "a   ValueError: n...",
+        ]
+
+    def test_words_for_how_things_stand_have_a_colour_and_others_none(self) -> None:
+        [_, line] = table((Column("STATE"), Column("TASK")), [("failed", "mail")])
+
+        assert [(span.text, span.style) for span in line if span.text.strip()] == [
+            ("failed", "red"),
+            ("mail", ""),
+        ]
+
+
+class TestFields:
+    def test_values_stand_below_each_other_and_fit(self) -> None:
+        told = fields([("Store", "sqlite:///x" * 9), ("Last hour", "-")], 30)
+
+        assert [plain(line) for line in told] == ["Store      sqlite:///xsqlit...", "Last hour  -"]
 
 
 def test_what_is_shortened_says_how_much_is_missing() -> None:

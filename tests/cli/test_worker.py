@@ -261,7 +261,7 @@ class TestSettings:
         status, _, err = shell("worker", "app")
 
         assert status == 2
-        assert f"environment variable TASKMILL_WORKER_{variable}: " in err
+        assert f"(from TASKMILL_WORKER_{variable})" in err
         assert value in err
 
     def test_every_option_has_a_variable_that_its_help_names(self, shell: Shell) -> None:

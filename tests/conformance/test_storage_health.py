@@ -107,6 +107,12 @@ class TestCensus:
         storage.schedules.pause("tick")
         assert [schedule.paused_at for schedule in storage.health.census().schedules] == [storage.now()]
 
+    def test_paused_queues(self, storage: Storage) -> None:
+        storage.jobs.pause("b")
+        storage.jobs.pause("a")
+
+        assert storage.health.census().paused == {"a": storage.now(), "b": storage.now()}
+
     def test_what_has_ended_and_what_should_be_gone(
         self, storage: Storage, worker: Worker, clock: FakeClock
     ) -> None:

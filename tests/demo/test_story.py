@@ -1,12 +1,11 @@
 from __future__ import annotations
 
 import logging
-from io import StringIO
 
 import pytest
 
 from taskmill._cli.demo.command import STEPS
-from taskmill._cli.demo.paint import Paint, is_wanted
+from taskmill._cli.demo.paint import Paint
 from taskmill._cli.demo.story import WIDTH, Show, Step, Story, step
 
 
@@ -102,20 +101,6 @@ def test_nothing_is_wider_than_a_terminal() -> None:
     _, text = tell(length)
 
     assert max(map(len, text.splitlines())) <= WIDTH
-
-
-def test_colours_are_for_terminals_of_those_who_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal(StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert is_wanted(Terminal())
-    assert not is_wanted(StringIO())
-
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert not is_wanted(Terminal())
 
 
 def test_every_step_of_the_demo_has_a_title_and_a_promise() -> None:

@@ -18,7 +18,7 @@ EVERYTHING = Serves(None, ["thread", "asyncio", "process"], ["add", "mail"])
 
 def census(**others: Any) -> Census:
     """One in which nothing is wrong, but for what is given."""
-    empty = {"sessions": [], "waiting": [], "locks": [], "schedules": []}
+    empty = {"sessions": [], "waiting": [], "locks": [], "schedules": [], "paused": {}}
     counts = {"ended": 0, "outlived": 0, "outlived_at": None, "attempts": 0, "payload": 0, "crate": None}
     return Census(**{"now": NOW, "newest": NOW, **empty, **counts, **others})
 
@@ -47,6 +47,15 @@ class TestJobs:
         for sessions in ([], [presence(None)], [presence(life="silent")]):
             assert "no-worker" in names(sessions=sessions, waiting=[waiting()])
         assert names(waiting=[waiting(0)]) == []
+
+    def test_a_paused_queue_is_no_backlog(self) -> None:
+        old = waiting(5)._replace(oldest=NOW - HOUR)
+
+        assert names(sessions=[presence()], waiting=[old]) == ["backlog"]
+        [finding] = found(sessions=[presence()], waiting=[old], paused={"default": NOW - 2 * HOUR})
+
+        assert (finding.name, finding.severity) == ("paused-queue", "note")
+        assert finding.found == "queue 'default' has been paused for 2 h; 5 due jobs in it wait"
 
     def test_how_many_wait_and_since_when(self) -> None:
         [finding] = found(waiting=[waiting(1_200), waiting(300, queue="mail")])

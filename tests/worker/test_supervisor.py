@@ -554,3 +554,70 @@ class TestStacks:
 
         assert first.said[-1] == second.said[-1] == Dump()
         assert (first.dumps, second.dumps) == (0, 1)
+
+
+class TestReload:
+    def test_others_take_the_place_of_all_and_those_have_the_grace(self, house: Callable[..., House]) -> None:
+        home = house(reloads=True, grace=7)
+        old = home.start()
+
+        home.supervisor.reload("shop.py")
+        home.step()
+        assert (old.said[-1], len(home.started)) != (Stop(7), 1)
+
+        home.start()
+        assert old.said[-1] == Stop(7)
+        home.leave(old)
+        assert len(home.started) == 2
+
+    def test_what_cannot_be_started_waits_for_the_next_change_and_what_runs_goes_on(
+        self, house: Callable[..., House]
+    ) -> None:
+        home = house(reloads=True)
+        old = home.start()
+        home.supervisor.reload("shop.py")
+        home.step()
+
+        home.leave(home.started[-1], 2)
+        home.step(3600)
+        assert (len(home.started), old.said[-1] == Stop(25.0)) == (2, False)
+
+        home.supervisor.reload("shop.py")
+        home.step()
+        home.start()
+        assert (len(home.started), old.said[-1]) == (3, Stop(25.0))
+
+    def test_nor_does_one_end_it_that_never_started(self, house: Callable[..., House]) -> None:
+        home = house(reloads=True)
+        home.step()
+
+        home.leave(home.started[-1], 2)
+        home.step(3600)
+        assert (home.supervisor.is_over, len(home.started)) == (False, 1)
+
+        home.supervisor.reload("shop.py")
+        home.start()
+        assert home.announced == [HELLO]
+
+    def test_one_that_is_just_starting_is_not_waited_for(self, house: Callable[..., House]) -> None:
+        home = house(reloads=True)
+        home.step()
+        [first] = home.started
+
+        home.supervisor.reload("shop.py")
+        home.step()
+        assert (first.is_alive, len(home.started)) == (False, 2)
+
+        home.die(first)
+        home.start()
+        assert len(home.started) == 2
+
+    def test_one_that_crashes_when_it_was_ready_is_replaced_as_ever(
+        self, house: Callable[..., House]
+    ) -> None:
+        home = house(reloads=True)
+        first = home.start()
+
+        home.die(first, -signal.SIGSEGV)
+
+        assert len(home.started) == 2

@@ -14,7 +14,6 @@ from taskmill._app.context import is_driving, job_in_progress
 from taskmill._app.patience import pauses
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, Reason, State
-from taskmill._core.journal import LogLine, Progress, lines_of
 from taskmill.errors import (
     JobCancelled,
     JobExpired,
@@ -26,6 +25,7 @@ from taskmill.errors import (
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
+    from taskmill._core.journal import LogLine, Progress
     from taskmill._core.record import Job
     from taskmill._storage.base import Outcome
 
@@ -115,6 +115,8 @@ class Result(Generic[R_co]):
         back (their worker died, or the task snoozed) have the number of the next one; of all, the last ten are kept.
         ResultNotKept if there is no such job.
         """
+        from taskmill._core.journal import lines_of  # noqa: PLC0415  (json, which must not be found too early)
+
         sheets = self._app.storage.journals.read(self.id)
         if not sheets:
             self._look()

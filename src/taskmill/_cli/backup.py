@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
 from taskmill._core.wording import clean, counted, listed, sized
 from taskmill._storage.base import Backup
 
@@ -36,7 +35,10 @@ def run(arguments: Any) -> int:
     with store.open_as_it_is(arguments) as app:
         backup = app.storage.health.backup(arguments.target, replace=arguments.force)
     seconds = time.monotonic() - began
-    put(json.dumps(_as_json(backup, seconds)) if arguments.json else clean(_as_text(backup, seconds)))
+    if arguments.json:
+        put_json(_as_json(backup, seconds))
+    else:
+        put(clean(_as_text(backup, seconds)))
     if backup.violations:
         rules = listed([violation.rule for violation in backup.violations])
         print(

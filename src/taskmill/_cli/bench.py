@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import secrets
@@ -16,8 +15,9 @@ from typing import Any, NamedTuple
 
 from taskmill._app.task import Enqueueable
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put_json, put_lines, terminal_width
 from taskmill._cli.parser import Parser, positive
-from taskmill._cli.text import Column, put, table, terminal_width
+from taskmill._cli.text import Column, table
 from taskmill._core.wording import clean
 from taskmill._storage.base import Storage
 from taskmill._storage.open import shown
@@ -57,7 +57,7 @@ def configure(parser: Parser) -> None:
         type=positive,
         default=5_000,
         metavar="N",
-        help="how many for each rate (default: %(default)s)",
+        help="how many for each rate",
     )
     store.add_options(parser)
 
@@ -74,9 +74,9 @@ def run(arguments: Any) -> int:
         with _own_mill(app.url, queue) as mill:
             figures = _measure(mill, queue, arguments.jobs)
     if arguments.json:
-        put(json.dumps({"queue": queue, "jobs": arguments.jobs} | figures._asdict()))
+        put_json({"queue": queue, "jobs": arguments.jobs} | figures._asdict())
     else:
-        put(*table(_COLUMNS, _rows(figures), terminal_width()))
+        put_lines(table(_COLUMNS, _rows(figures), terminal_width()))
     return exit_code.OK
 
 

@@ -1,8 +1,9 @@
-"""A process of ``taskmill worker`` that runs jobs; its supervisor starts it with the words that it was started with."""
+"""A process of ``taskmill worker`` that runs jobs; its supervisor tells it how the command line was understood."""
 
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import os
 import socket
@@ -10,14 +11,14 @@ import sys
 import threading
 import time
 import traceback
+from argparse import Namespace
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from taskmill._cli import exit_code, logs
-from taskmill._cli.parser import Parser
+from taskmill._cli.output import complain
 from taskmill._cli.target import import_all, load
-from taskmill._cli.text import complain
-from taskmill._cli.worker import configure, options_of, target_of
+from taskmill._cli.worker import options_of, target_of
 from taskmill._core.meter import Meter
 from taskmill._worker.bond import die_with, go_before_the_parent, leave_signals_to_the_parent
 from taskmill._worker.child import Child
@@ -39,17 +40,15 @@ _is_python_done_waiting = threading.Event()
 
 
 def main() -> NoReturn:
-    """Run jobs until the supervisor says otherwise; its own words come first: process, descriptor."""
-    parent, descriptor, *words = sys.argv[1:]
+    """Run jobs until the supervisor says otherwise; its words: its process, a descriptor, the options."""
+    parent, descriptor, understood = sys.argv[1:]
     die_with(int(parent))
     go_before_the_parent()
     leave_signals_to_the_parent()
     end = socket.socket(fileno=int(descriptor))
     # What a task starts must not keep the line open.
     end.set_inheritable(False)
-    parser = Parser(prog="taskmill worker")
-    configure(parser)
-    arguments = parser.parse_args(words)
+    arguments = Namespace(**json.loads(understood))
     child = Child(Line(end, LANGUAGE), max_jobs=arguments.max_jobs)
     child.wait_to_begin()
     status = _serve(child, arguments)

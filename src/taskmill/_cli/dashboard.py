@@ -42,35 +42,30 @@ def configure(parser: Parser) -> None:
         metavar="TARGET",
         help="module:attribute of the application, as in taskmill worker; the same as --app",
     )
-    parser.setting(
+    parser.add_argument(
         "--host",
-        variable="TASKMILL_DASHBOARD_HOST",
-        read=str,
+        default="127.0.0.1",
         metavar="ADDRESS",
-        told="where to listen (default: 127.0.0.1); any but this machine's own needs a token from the environment",
+        help="where to listen; any but this machine's own needs a token from the environment",
     )
-    parser.setting(
+    parser.add_argument(
         "--port",
-        variable="TASKMILL_DASHBOARD_PORT",
-        read=port,
+        type=port,
         default=8765,
         metavar="N",
-        told="the port; 0 is any that is free",
+        help="the port; 0 is any that is free",
     )
-    parser.setting(
+    parser.add_argument(
         "--allow-host",
-        variable="TASKMILL_DASHBOARD_ALLOW_HOST",
-        read=names,
+        type=names,
         action="extend",
         metavar="NAMES",
-        told="names that browsers may know it by, parted by commas, as behind a proxy",
+        help="names that browsers may know it by, parted by commas, as behind a proxy",
     )
-    parser.setting(
+    parser.add_argument(
         "--read-only",
-        variable="TASKMILL_DASHBOARD_READ_ONLY",
-        read=None,
-        default=False,
-        told="nobody may act",
+        action="store_true",
+        help="nobody may act",
     )
     store.add_options(parser, has_json=False)
 
@@ -88,7 +83,7 @@ def run(arguments: Any) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     with store.open_as_it_is(arguments) as app:
         options = ServerOptions(
-            host=arguments.host or "127.0.0.1",
+            host=arguments.host,
             port=arguments.port,
             tokens=_tokens(is_read_only=arguments.read_only),
             role="view" if arguments.read_only else "operate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,8 +9,9 @@ from typing import Any
 
 from taskmill._app.doctor import examine
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put_json, put_lines, terminal_width
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put, terminal_width
+from taskmill._cli.text import Line, Span, word
 from taskmill._core.finding import Finding, Severity, needs_doing
 from taskmill._core.wording import clean, counted
 from taskmill._storage.open import shown
@@ -41,13 +41,14 @@ def run(arguments: Any) -> int:
         findings = examine(app, verify=arguments.verify)
         url = shown(app.storage.url)
     if arguments.json:
-        put(json.dumps({"store": url, "findings": [_as_json(finding) for finding in findings]}))
+        put_json({"store": url, "findings": [as_json(finding) for finding in findings]})
     else:
-        put(*_as_text(url, findings))
+        put_lines(_as_text(url, findings))
     return exit_code.FAILURE if any(map(needs_doing, findings)) else exit_code.OK
 
 
-def _as_json(finding: Finding) -> dict[str, str]:
+def as_json(finding: Finding) -> dict[str, str]:
+    """A finding for programs."""
     return {
         "id": finding.name,
         "severity": str(finding.severity),
@@ -56,26 +57,32 @@ def _as_json(finding: Finding) -> dict[str, str]:
     }
 
 
-def _as_text(url: str, findings: Sequence[Finding]) -> Iterator[str]:
-    yield clean(f"{url}: {_summary(findings)}")
-    width = min(terminal_width() or _WIDTH, _WIDTH)
+def _as_text(url: str, findings: Sequence[Finding]) -> Iterator[Line]:
+    yield [Span(clean(f"{url}: {summary(findings)}"))]
     for finding in findings:
-        yield ""
-        yield f"{finding.severity}: {finding.name}"
-        yield from _wrapped(finding.found, width, _INDENT)
-        if finding.advice:
-            yield from _wrapped(finding.advice, width, f"{_INDENT}-> ")
+        yield []
+        yield from as_lines(finding)
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def as_lines(finding: Finding) -> Iterator[Line]:
+    """A finding for people."""
+    width = min(terminal_width() or _WIDTH, _WIDTH)
+    yield [word(finding.severity), Span(f": {finding.name}")]
+    yield from _wrapped(finding.found, width, _INDENT)
+    if finding.advice:
+        yield from _wrapped(finding.advice, width, f"{_INDENT}-> ")
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many there are of each severity."""
     counts = Counter(finding.severity for finding in findings)
     told = [counted(counts[severity], str(severity)) for severity in Severity if counts[severity]]
     return ", ".join(told) or "nothing is wrong"
 
 
-def _wrapped(text: str, width: int, lead: str) -> list[str]:
+def _wrapped(text: str, width: int, lead: str) -> list[Line]:
     rest = " " * len(lead)
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         clean(text),
         width,
         initial_indent=lead,
@@ -83,3 +90,4 @@ def _wrapped(text: str, width: int, lead: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [[Span(line)] for line in lines]

@@ -9,8 +9,8 @@ from typing import Any
 
 from taskmill._app.exports import export
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
 from taskmill._core.identity import new_job_id
 from taskmill.errors import BackupFailed
 

@@ -6,8 +6,8 @@ import http.client
 from typing import Any
 
 from taskmill._cli import exit_code
+from taskmill._cli.output import complain, put
 from taskmill._cli.parser import Parser, address, seconds
-from taskmill._cli.text import complain, put
 from taskmill._core.wording import clean_lines
 from taskmill.errors import ConfigurationError
 
@@ -23,16 +23,10 @@ def configure(parser: Parser) -> None:
         "Ask a worker of this machine that was started with --http whether it is well: status 0 if it says so, else 1.",
         example=_EXAMPLE,
     )
-    parser.setting(
-        "--http",
-        variable="TASKMILL_WORKER_HTTP",
-        read=address,
-        metavar="HOST:PORT",
-        told="where it answers, as it was told",
-    )
+    parser.add_argument("--http", type=address, metavar="HOST:PORT", help="where it answers, as it was told")
     parser.add_argument("--ready", action="store_true", help="ask whether it takes jobs, too")
     parser.add_argument(
-        "--timeout", type=seconds, default=5.0, metavar="SECONDS", help="how long it may take (default: 5)"
+        "--timeout", type=seconds, default=5.0, metavar="SECONDS", help="how long it may take"
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from taskmill._app.exports import Imported, load
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
 from taskmill._core.wording import counted
 from taskmill.errors import NotAnExport
 
@@ -43,7 +42,10 @@ def run(arguments: Any) -> int:
             raise NotAnExport(f"{arguments.file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise NotAnExport(f"{arguments.file} is no text: {error}") from error
-    put(json.dumps(imported._asdict()) if arguments.json else _as_text(imported))
+    if arguments.json:
+        put_json(imported._asdict())
+    else:
+        put(_as_text(imported))
     return exit_code.OK
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from taskmill._app.application import Application
-from taskmill._cli.text import Column, shortened, table
+from taskmill._cli.text import Column, plain, shortened, table
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, State
 from taskmill._core.journal import Progress
@@ -47,12 +47,12 @@ def as_json(job: Job) -> dict[str, Any]:
         "crashes": job.crashes,
         "is_suspect": job.is_suspect,
         "is_handed_on": job.is_handed_on,
-        "enqueued_at": _iso(job.enqueued_at),
-        "run_at": _iso(job.run_at),
-        "claimed_at": _iso(job.claimed_at),
-        "started_at": _iso(job.started_at),
-        "ended_at": _iso(job.ended_at),
-        "expires_at": _iso(job.expires_at),
+        "enqueued_at": iso(job.enqueued_at),
+        "run_at": iso(job.run_at),
+        "claimed_at": iso(job.claimed_at),
+        "started_at": iso(job.started_at),
+        "ended_at": iso(job.ended_at),
+        "expires_at": iso(job.expires_at),
         "result_ttl": job.result_ttl / SECOND,
         "lock": job.lock,
         "waits_for": job.waits_for,
@@ -80,8 +80,8 @@ def _attempt_as_json(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "outcome": attempt.outcome,
-        "started_at": _iso(attempt.started_at),
-        "ended_at": _iso(attempt.ended_at),
+        "started_at": iso(attempt.started_at),
+        "ended_at": iso(attempt.ended_at),
         "error": _error_as_json(attempt.error),
         "session": attempt.session,
     }
@@ -92,10 +92,11 @@ def _error_as_json(error: ErrorInfo | None) -> dict[str, str] | None:
 
 
 def _progress_as_json(progress: Progress | None) -> dict[str, Any] | None:
-    return None if progress is None else {**progress._asdict(), "said_at": _iso(progress.said_at)}
+    return None if progress is None else {**progress._asdict(), "said_at": iso(progress.said_at)}
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """An instant for programs."""
     return None if moment is None else moment.isoformat(timespec="microseconds")
 
 
@@ -134,7 +135,7 @@ def as_text(
         yield ""
         yield "Pipeline"
         rows = [(step.step + 1, step.job_id, step.state, step.task) for step in steps]
-        yield from ("  " + line for line in table(_STEPS, rows, width and width - 2))
+        yield from ("  " + plain(line) for line in table(_STEPS, rows, width and width - 2))
 
 
 def when(job: Job, now: datetime) -> str:
@@ -169,7 +170,7 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
         ("Started", job.started_at),
         ("Ended", job.ended_at),
     ):
-        yield name, None if moment is None else f"{_iso(moment)}  ({ago(moment, now)})"
+        yield name, None if moment is None else f"{iso(moment)}  ({ago(moment, now)})"
     yield "Lock", job.lock
     yield "Key", job.key
     yield "Tags", ", ".join(job.tags) or None
@@ -236,7 +237,7 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
     began = attempt.started_at or attempt.ended_at
     took = span((attempt.ended_at - began).total_seconds())
     cause = f": {attempt.error.type}: {attempt.error.message}" if attempt.error else ""
-    told = f"{attempt.number}  {attempt.outcome} {_iso(attempt.ended_at)} after {took}{cause}"
+    told = f"{attempt.number}  {attempt.outcome} {iso(attempt.ended_at)} after {took}{cause}"
     yield f"  {clean(shortened(told, _LONGEST_VALUE))}"
     if attempt.error is not None:
         yield from _traceback(attempt.error)

@@ -9,8 +9,8 @@ from typing import Any
 
 from taskmill._app.application import Application
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import complain, put, put_json
 from taskmill._cli.parser import Parser, positive
-from taskmill._cli.text import complain, put
 from taskmill._core.journal import LogLine, placed_lines
 from taskmill._core.wording import clean, clean_lines
 
@@ -53,7 +53,7 @@ def _put_all(app: Application, arguments: Any) -> None:
     sheets = app.storage.journals.read(arguments.job_id)
     lines = [line for _, line in placed_lines(sheets, arguments.attempt)]
     if arguments.json:
-        put(json.dumps({"lines": [_as_json(line) for line in lines]}))
+        put_json({"lines": [_as_json(line) for line in lines]})
     else:
         put(*(told for line in lines for told in _told(line, as_json=False)))
 

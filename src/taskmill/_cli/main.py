@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from taskmill._cli import exit_code
+from taskmill._cli.output import OutputLost, complain, put
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import OutputLost, complain, put
 from taskmill._cli.version import installed
 from taskmill.errors import TaskmillError
 
@@ -27,9 +27,18 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "worker": Command("taskmill._cli.worker", "run the jobs of an application"),
-    "jobs": Command("taskmill._cli.jobs", "list, show, retry and cancel jobs"),
+    "enqueue": Command("taskmill._cli.enqueue", "store a call of a task as a job"),
+    "status": Command("taskmill._cli.status", "how things stand, in one look"),
+    "top": Command("taskmill._cli.top", "the same, kept on the screen"),
+    "jobs": Command("taskmill._cli.jobs", "list, show, retry, cancel and delete jobs"),
     "logs": Command("taskmill._cli.job_logs", "print what a job has logged, and follow it"),
-    "queues": Command("taskmill._cli.queues", "how many jobs each queue holds"),
+    "errors": Command("taskmill._cli.errors", "what jobs have failed of, by kind"),
+    "explain": Command("taskmill._cli.explain", "why a job does not run"),
+    "run": Command("taskmill._cli.run", "run a job that has ended here and now, for who looks for a mistake"),
+    "queues": Command("taskmill._cli.queues", "how many jobs each queue holds; pause and resume"),
+    "schedules": Command("taskmill._cli.schedules", "when schedules fire; run one now"),
+    "workers": Command("taskmill._cli.workers", "who works"),
+    "locks": Command("taskmill._cli.locks", "who holds which lock"),
     "dashboard": Command("taskmill._cli.dashboard", "serve pages that show the jobs, and act on them"),
     "purge": Command("taskmill._cli.purge", "delete waiting or ended jobs"),
     "doctor": Command("taskmill._cli.doctor", "say what is wrong with a store and the work in it"),
@@ -39,12 +48,17 @@ COMMANDS = {
     "import": Command("taskmill._cli.importing", "store what an export says"),
     "healthcheck": Command("taskmill._cli.healthcheck", "ask a worker whether it is well"),
     "bench": Command("taskmill._cli.bench", "measure how fast a store is"),
+    "systemd": Command("taskmill._cli.systemd", "print the unit with which systemd runs a worker"),
+    "completion": Command("taskmill._cli.completion", "print what lets a shell complete commands"),
     "demo": Command("taskmill._cli.demo", "see everything work, in under a minute"),
 }
 
 _DESCRIPTION = "Background jobs that start as one SQLite file and lose nothing."
 _EPILOG = f"""\
-environment:
+options elsewhere:
+  Each option is also a variable, as the help of each command names it, and a
+  key of the nearest pyproject.toml: `threads` in [tool.taskmill.worker]. The
+  command line goes before the environment, and that before the file.
   TASKMILL_URL  the store, if neither the application nor --url names one
   TASKMILL_APP  the application, instead of TARGET and --app
 
@@ -98,7 +112,6 @@ def _carry_out(given: Sequence[str]) -> int:
     except SystemExit as end:
         status = int(end.code or 0)
     else:
-        arguments.given = given
         status = import_module(arguments.module).run(arguments)
     put()
     return status

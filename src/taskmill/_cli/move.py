@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import time
 from contextlib import closing
 from typing import Any
 
 from taskmill._app.moving import Moved, move
 from taskmill._cli import exit_code, store
+from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
+from taskmill._cli.progress import Progress
 from taskmill._core.wording import clean, counted, listed
 from taskmill._storage.open import open_storage, shown
 from taskmill.errors import StoreUnavailable
@@ -28,10 +27,8 @@ def configure(parser: Parser) -> None:
         example="  taskmill move --from sqlite:///jobs.db --to postgresql://app@db/app\n"
         "  taskmill move --from sqlite:///jobs.db --to redis://localhost --json",
     )
-    parser.add_argument("--from", metavar="URL", dest="source", required=True, help="the store that is left")
-    parser.add_argument(
-        "--to", metavar="URL", dest="target", required=True, help="the store to live in; made if need be"
-    )
+    parser.require("--from", metavar="URL", dest="source", help="the store that is left")
+    parser.require("--to", metavar="URL", dest="target", help="the store to live in; made if need be")
     parser.add_argument("--json", action="store_true", help="one JSON object for programs")
 
 
@@ -42,8 +39,11 @@ def run(arguments: Any) -> int:
     with closing(open_storage(arguments.source)) as source, closing(open_storage(arguments.target)) as target:
         if not source.exists():
             raise StoreUnavailable(f"there is no store at {shown(source.url)}: nothing was moved")
-        moved = move(source, target, _Progress())
-    put(json.dumps(moved._asdict()) if arguments.json else _as_text(moved))
+        moved = move(source, target, Progress("moved"))
+    if arguments.json:
+        put_json(moved._asdict())
+    else:
+        put(_as_text(moved))
     if moved.known:
         names = listed([*moved.known[:_SHOWN], *(["others"] if len(moved.known) > _SHOWN else [])])
         _tell(f"{counted(len(moved.known), 'job')} dropped, as their ids or keys were there already: {names}")
@@ -58,19 +58,6 @@ def run(arguments: Any) -> int:
 def _as_text(moved: Moved) -> str:
     jobs, schedules = counted(moved.jobs, "job"), counted(moved.schedules, "schedule")
     return f"{jobs}, {schedules} and {counted(moved.pauses, 'pause')} moved"
-
-
-class _Progress:
-    """Once a second, for people."""
-
-    def __init__(self) -> None:
-        self._told_at = time.monotonic()
-
-    def __call__(self, jobs: int) -> None:
-        now = time.monotonic()
-        if now - self._told_at >= 1:
-            self._told_at = now
-            _tell(f"{counted(jobs, 'job')} moved so far")
 
 
 def _tell(message: str) -> None:

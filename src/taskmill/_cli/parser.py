@@ -1,56 +1,54 @@
-"""argparse with one sentence for each mistake, suggestions, and settings from the environment."""
+"""argparse with one sentence for each mistake, suggestions, and options that the environment and a file can give."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, NoReturn
 
 from taskmill._app.check import known, nearest
-from taskmill._cli import exit_code
+from taskmill._cli import configuration, exit_code
 from taskmill._core.wording import clean
+from taskmill.errors import ConfigurationError
 
 _WIDTH = 78
-_YES = {"1", "true", "yes", "on"}
-_NO = {"0", "false", "no", "off"}
-
-Read = Callable[[str], Any]
-
-
-class _Setting(NamedTuple):
-    dest: str
-    variable: str
-    read: Read
-    default: Any
+_AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>s|min|h|d)")
+_UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
 
 
 class Parser(argparse.ArgumentParser):
     """A command, or a group of commands.
 
-    A mistake ends it with one sentence and status 2; a group without a command shows its help.
+    Each option that has a long name can be given by the environment and by pyproject.toml as well: the command line
+    goes before the environment, that before the file, and all before the default. A mistake ends it with one sentence
+    and status 2. A group without a command shows its help, unless it has a command for that.
     """
 
     def __init__(self, **options: Any) -> None:
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("formatter_class", _HelpFormatter)
         super().__init__(allow_abbrev=False, **options)
         self._commands: argparse._SubParsersAction[Parser] | None = None
-        self._settings: list[_Setting] = []
+        self._usual: str | None = None
+        self._required: list[argparse.Action] = []
 
     def describe(self, description: str, *, example: str) -> None:
         """What the help says before and after the options."""
         self.description = textwrap.fill(description, _WIDTH)
         self.epilog = f"examples:\n{example}"
 
-    def command(self, name: str, summary: str) -> Parser:
-        """A new command of this group."""
+    def command(self, name: str, summary: str, *, is_usual: bool = False) -> Parser:
+        """A new command of this group; the *usual* one is meant where none is named."""
         if self._commands is None:
             self._commands = self.add_subparsers(
                 title="commands", dest="command", metavar="COMMAND", required=True
             )
+        if is_usual:
+            self._usual = name
         parser = self._commands.add_parser(name, help=summary)
         parser.describe(f"{summary[0].upper()}{summary[1:]}.", example=f"  {parser.prog}")
         return parser
@@ -60,41 +58,51 @@ class Parser(argparse.ArgumentParser):
         """The commands of this group by name."""
         return dict(self._commands.choices) if self._commands else {}
 
-    def setting(
-        self, *flags: str, variable: str, read: Read | None, default: Any = None, told: str, **options: Any
-    ) -> None:
-        """Add an option that the environment *variable* can give as well; the command line wins.
+    @property
+    def words(self) -> list[str]:
+        """The command without the program: ``jobs list``."""
+        return self.prog.split()[1:]
 
-        *read* makes the value of its text, None stands for a flag; *told* is its help. An empty variable counts
-        as none.
-        """
-        if read is None:
-            options |= {"action": "store_const", "const": True}
-        else:
-            options["type"] = read
-        fallback = (
-            ""
-            if default in {None, False}
-            else f"default: {default if isinstance(default, str) else format(default, 'g')}; "
-        )
-        action = self.add_argument(*flags, help=f"{told} ({fallback}{variable})", **options)
-        self._settings.append(_Setting(action.dest, variable, read or _flag, default))
+    @property
+    def options(self) -> dict[str, argparse.Action]:
+        """The options that can be given elsewhere, too, by their names there."""
+        named = ((configuration.name_of(action), action) for action in self._actions)
+        return {name: action for name, action in named if name is not None}
+
+    def require(self, *flags: str, **options: Any) -> None:
+        """Add an option that must be given, wherever."""
+        self._required.append(self.add_argument(*flags, **options))
 
     def parse_known_args(
         self, args: Iterable[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        """As argparse does it, with the settings filled in."""
-        given = list(sys.argv[1:] if args is None else args)
+        """As argparse does it; what the command line leaves out (`left_out`) is looked for elsewhere."""
+        given = self._completed(list(sys.argv[1:] if args is None else args))
         self._check_command(given)
-        found, rest = super().parse_known_args(given, namespace)
-        for setting in self._settings:
-            if getattr(found, setting.dest) is None:
-                setattr(found, setting.dest, self._from_environment(setting))
+        options = self.options
+        found = argparse.Namespace() if namespace is None else namespace
+        for action in options.values():
+            # What is there already, argparse does not give the default to: what was not said can be told from that.
+            setattr(found, action.dest, None)
+        found, rest = super().parse_known_args(given, found)
+        file = self._file([*options])
+        left_out = {name: action for name, action in options.items() if getattr(found, action.dest) is None}
+        for name, action in left_out.items():
+            setattr(found, action.dest, self._said_elsewhere(name, action, file))
+        found.left_out = getattr(found, "left_out", frozenset()) | {
+            action.dest for action in left_out.values()
+        }
+        self._check_required(found)
         return found, rest
 
     def error(self, message: str) -> NoReturn:
         """End with status 2 and one sentence."""
         self.exit(exit_code.USAGE, f"taskmill: error: {clean(message)}; see '{self.prog} --help'\n")
+
+    def _completed(self, given: list[str]) -> list[str]:
+        """With the usual command, where none is named."""
+        is_named = bool(given) and (given[0] in {"-h", "--help"} or not given[0].startswith("-"))
+        return given if self._usual is None or is_named else [self._usual, *given]
 
     def _check_command(self, given: Sequence[str]) -> None:
         if self._commands is None:
@@ -107,14 +115,52 @@ class Parser(argparse.ArgumentParser):
             suggestion = nearest(name, self.commands)
             self.error(f"there is no command {name!r}{suggestion}: it is one of {', '.join(self.commands)}")
 
-    def _from_environment(self, setting: _Setting) -> Any:
-        text = os.environ.get(setting.variable, "")
-        if not text:
-            return setting.default
+    def _file(self, options: Sequence[str]) -> configuration.File | None:
         try:
-            return setting.read(text)
+            file = configuration.file_here()
+            if file is not None:
+                configuration.check_file(file, self.words, options, [*self.commands])
+            return file
+        except ConfigurationError as error:
+            self.error(str(error))
+
+    def _check_required(self, found: argparse.Namespace) -> None:
+        for action in self._required:
+            if getattr(found, action.dest) is None:
+                self.error(f"{action.option_strings[0]} {action.metavar} is missing")
+
+    def _said_elsewhere(self, name: str, action: argparse.Action, file: configuration.File | None) -> Any:
+        try:
+            said = configuration.said_of(self.words, action, name, file)
+            if said is None:
+                return action.default
+            return said.value if isinstance(said.value, bool) else self._read(action, said)
         except argparse.ArgumentTypeError as error:
-            self.error(f"environment variable {setting.variable}: {error}")
+            self.error(f"argument {'/'.join(action.option_strings) or name}: {error}")
+
+    def _read(self, action: argparse.Action, said: configuration.Said) -> Any:
+        read: Callable[[Any], Any] = action.type if callable(action.type) else str
+        try:
+            return read(said.value)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error} (from {said.origin})") from None
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Says of each option what it is without being given, and which variable gives it."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        name = configuration.name_of(action)
+        if name is None or not action.help:
+            return action.help
+        variable = configuration.variable_of(self._prog.split()[1:], name)
+        default = action.default if isinstance(action.default, int | float | str) else None
+        fallback = "" if default is None or default is False else f"default: {_shown(default)}; "
+        return f"{action.help} ({fallback}{variable})"
+
+
+def _shown(default: float | str) -> str:
+    return f"{default:g}" if isinstance(default, float) else str(default).replace("%", "%%")
 
 
 # --- what options can be
@@ -169,6 +215,25 @@ def seconds(text: str) -> float:
     return number
 
 
+def number(text: str) -> int:
+    """Any whole number."""
+    return -whole(text[1:]) if text.startswith("-") else whole(text)
+
+
+def moment(text: str) -> datetime:
+    """So long ago (``90s``, ``5min``, ``3h``, ``2d``), or an instant of ISO 8601, of UTC unless it says otherwise."""
+    ago = _AGO.fullmatch(text)
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a time ago, such as 5min, 3h or 2d, nor an instant, such as 2026-01-31T12:00"
+        ) from None
+
+
 def names(text: str) -> list[str]:
     """Names, parted by commas."""
     found = [name.strip() for name in text.split(",")]
@@ -194,9 +259,3 @@ def some_of(kind: str, choices: Sequence[str]) -> Callable[[str], list[str]]:
     """Some of *choices*, parted by commas."""
     read = one_of(kind, choices)
     return lambda text: [read(name) for name in names(text)]
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in _YES | _NO:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither 1 nor 0")
-    return text.lower() in _YES

@@ -6,13 +6,15 @@ import getpass
 import os
 import socket
 
-from taskmill._app.audit import Actor
+from taskmill._app import audit
+from taskmill._app.application import Application
 
 
-def here() -> Actor:
-    """The user of this process on this machine."""
+def note(app: Application, what: str, subject: str, *, number: int) -> None:
+    """As `audit.note`, of the user of this process on this machine."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError):  # of a container whose user has no name
         name = f"user {os.getuid()}"
-    return Actor(name, f"terminal of {socket.gethostname()}")
+    actor = audit.Actor(name, f"terminal of {socket.gethostname()}")
+    audit.note(app, actor, what, subject, number=number)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Any
 
-from taskmill._app import audit, steering
+from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._cli import exit_code, person, store
+from taskmill._cli import consent, exit_code, person, store
+from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
 from taskmill._core.job import FINAL, State
-from taskmill._core.wording import clean
+from taskmill._core.wording import counted
 from taskmill._storage.open import shown
-from taskmill.errors import ConfigurationError
 
 _WAITING = frozenset({State.BLOCKED, State.QUEUED})
 
@@ -30,31 +27,35 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--ended", action="store_true", help="delete ended jobs, with their results, not waiting ones"
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    consent.add_option(parser)
     store.add_options(parser)
 
 
 def run(arguments: Any) -> int:
     """Ask, delete, and tell how many."""
     with store.open_app(arguments) as app:
-        if not arguments.yes and not _agreed(app, arguments):
-            print("nothing was deleted", file=sys.stderr)
+        if not _is_wanted(app, arguments):
             return exit_code.FAILURE
         deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended)
         what = f"purge of {'ended' if arguments.ended else 'waiting'} jobs"
-        audit.note(app, person.here(), what, arguments.queue or "all queues", number=deleted)
-    put(json.dumps({"deleted": deleted}) if arguments.json else f"{deleted} jobs deleted")
+        person.note(app, what, arguments.queue or "all queues", number=deleted)
+    if arguments.json:
+        put_json({"deleted": deleted})
+    else:
+        put(f"{counted(deleted, 'job')} deleted")
     return exit_code.OK
 
 
-def _agreed(app: Application, arguments: Any) -> bool:
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigurationError("purge deletes jobs for good: add --yes where nobody can be asked")
+def _is_wanted(app: Application, arguments: Any) -> bool:
     kind = "ended" if arguments.ended else "waiting"
     place = f"queue {arguments.queue!r}" if arguments.queue else "all queues"
-    question = f"Delete {_count(app, arguments)} {kind} jobs of {place} in {shown(app.storage.url)}? [y/N] "
-    print(clean(question), end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    number = 0 if arguments.yes else _count(app, arguments)
+    return consent.is_given(
+        f"Delete {counted(number, f'{kind} job')} of {place} in {shown(app.storage.url)}?",
+        beforehand=arguments.yes,
+        why="purge deletes jobs for good",
+        otherwise="nothing was deleted",
+    )
 
 
 def _count(app: Application, arguments: Any) -> int:

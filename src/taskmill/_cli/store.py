@@ -15,14 +15,14 @@ from taskmill.errors import ConfigurationError, StoreUnavailable
 def add_options(parser: Parser, *, has_json: bool = True) -> None:
     """The options that all commands on a store have."""
     parser.add_argument(
-        "--url", metavar="URL", help="the store (default: TASKMILL_URL, else sqlite:///taskmill.db, here)"
+        "--url",
+        metavar="URL",
+        help="the store, if not that of the application; else sqlite:///taskmill.db, here",
     )
-    parser.setting(
+    parser.add_argument(
         "--app",
-        variable="TASKMILL_APP",
-        read=str,
         metavar="TARGET",
-        told="module:attribute of the application: its store is taken, and its classes make arguments readable",
+        help="module:attribute of the application: its store is taken, and its classes make arguments readable",
     )
     if has_json:
         parser.add_argument(
@@ -66,6 +66,7 @@ def _named(arguments: Any) -> Application:
     from taskmill._cli.target import load  # noqa: PLC0415  (only those that name one pay for it)
 
     app = load(arguments.app).app
-    if arguments.url:
+    # What the environment or a file says is for who names no application: that knows its store.
+    if arguments.url and "url" not in arguments.left_out:
         app.configure(arguments.url)
     return app

@@ -2,49 +2,58 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from taskmill._core.wording import clean
-from taskmill.errors import TaskmillError
 
 _GAP = "  "
 _CUT = "..."
 _NARROWEST = 8
 
+# The words that tell at a glance how things stand, in rich's names of colours.
+_STYLES = {
+    **dict.fromkeys(("failed", "error", "gone"), "red"),
+    **dict.fromkeys(("retrying", "warning", "silent", "paused"), "yellow"),
+    **dict.fromkeys(("succeeded", "alive"), "green"),
+    "running": "cyan",
+    **dict.fromkeys(("cancelled", "note"), "dim"),
+}
+
+
+class Span(NamedTuple):
+    """Text with a style for terminals that have any."""
+
+    text: str
+    style: str = ""
+
+
+Line = Sequence[Span]
+
 
 class Column(NamedTuple):
     """How a column of a table gives way on a narrow terminal: it may be cut in front (*shrinks*), or left out.
 
-    What is *optional* is left out first, the last such column before the others.
+    What is *optional* is left out first, the last such column before the others. Of text whose beginning tells most
+    (*ends*), the end is cut.
     """
 
     title: str
     to_right: bool = False
     shrinks: bool = False
     optional: bool = False
+    ends: bool = False
 
 
-def complain(message: str) -> None:
-    """Tell of an error: one sentence on standard error."""
-    print(f"taskmill: error: {clean(message)}", file=sys.stderr)
+def word(text: str) -> Span:
+    """A word for how something stands, in its colour."""
+    return Span(clean(text), _STYLES.get(text, ""))
 
 
-class OutputLost(TaskmillError):
-    """Standard output takes no more; the OSError that says why is its cause."""
-
-
-def put(*lines: str) -> None:
-    """Write lines to standard output, and all that was written before."""
-    if sys.stdout is None:
-        return
-    try:
-        print("".join(f"{line}\n" for line in lines), end="", flush=True)
-    except OSError as error:
-        raise OutputLost(f"the output cannot be written: {error.strerror}") from error
+def plain(line: Line) -> str:
+    """The text alone."""
+    return "".join(span.text for span in line)
 
 
 def shortened(text: str, longest: int) -> str:
@@ -54,37 +63,43 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:longest]}{_CUT} ({len(text) - longest:,} more characters, all of them with --json)"
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], limit: int | None = None) -> list[str]:
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[object]], limit: int | None = None
+) -> list[Line]:
     """Aligned lines with a head, at most *limit* wide where the columns can be made so."""
     cells = [[clean(str(cell)) for cell in row] for row in rows]
     widths = [
-        max([_width(column.title), *(_width(row[index]) for row in cells)])
+        max([width_of(column.title), *(width_of(row[index]) for row in cells)])
         for index, column in enumerate(columns)
     ]
     shown = list(range(len(columns)))
     if limit is not None:
         shown = _fitting(columns, widths, limit)
         _shrink([index for index in shown if columns[index].shrinks], shown, widths, limit)
-    lines = [[column.title for column in columns], *cells]
-    return [_line(columns, widths, shown, line) for line in lines]
+    head = [Span(plain(_line(columns, widths, shown, [column.title for column in columns])), "bold")]
+    return [head, *(_line(columns, widths, shown, line) for line in cells)]
 
 
-def terminal_width() -> int | None:
-    """How wide standard output is; None where it is no terminal, so that nothing is cut for another program."""
-    try:
-        return int(os.environ["COLUMNS"]) or None
-    except (KeyError, ValueError):
-        pass
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or None
-    except (AttributeError, OSError, ValueError):
-        return None
+def fields(pairs: Sequence[tuple[str, object]], width: int | None = None) -> list[Line]:
+    """A line for each name with its value, the values below each other; those too long for *width* are cut."""
+    longest = max((width_of(name) for name, _ in pairs), default=0)
+    room = None if width is None else max(_NARROWEST, width - longest - len(_GAP))
+    return [
+        [Span(name + " " * (longest - width_of(name)), "bold"), Span(_GAP), _value(str(value), room)]
+        for name, value in pairs
+    ]
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
+    """How many columns of a terminal it takes."""
     if text.isascii():
         return len(text)
     return sum(_columns(char) for char in text)
+
+
+def _value(text: str, room: int | None) -> Span:
+    value = word(text)
+    return value if room is None or width_of(value.text) <= room else Span(_beginning(value.text, room))
 
 
 def _columns(char: str) -> int:
@@ -116,19 +131,33 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(_GAP) * (len(widths) - 1)
 
 
-def _line(columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int], line: Sequence[str]) -> str:
-    return _GAP.join(_cell(line[index], widths[index], columns[index]) for index in shown).rstrip()
+def _line(
+    columns: Sequence[Column], widths: Sequence[int], shown: Sequence[int], line: Sequence[str]
+) -> Line:
+    spans: list[Span] = []
+    for index in shown:
+        spans += [*([Span(_GAP)] if spans else []), *_cell(line[index], widths[index], columns[index])]
+    while spans and not spans[-1].text.strip():
+        spans.pop()
+    return [*spans[:-1], spans[-1]._replace(text=spans[-1].text.rstrip())] if spans else spans
 
 
-def _cell(text: str, width: int, column: Column) -> str:
-    if _width(text) > width:
-        text = _end(text, width)
-    padding = " " * (width - _width(text))
-    return padding + text if column.to_right else text + padding
+def _cell(text: str, width: int, column: Column) -> list[Span]:
+    if width_of(text) > width:
+        text = _beginning(text, width) if column.ends else _end(text, width)
+    padding = Span(" " * (width - width_of(text)))
+    cell = word(text)
+    return [padding, cell] if column.to_right else [cell, padding]
 
 
 def _end(text: str, width: int) -> str:
     # The end of a dotted name tells more than its beginning.
-    while text and _width(text) > width - len(_CUT):
+    while text and width_of(text) > width - len(_CUT):
         text = text[1:]
     return _CUT + text
+
+
+def _beginning(text: str, width: int) -> str:
+    while text and width_of(text) > width - len(_CUT):
+        text = text[:-1]
+    return text + _CUT

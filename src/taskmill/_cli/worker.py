@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,6 +22,7 @@ from taskmill._storage.open import is_shared, shown
 from taskmill._worker.messages import Hello
 from taskmill._worker.options import JOB_LOGS, WorkerOptions
 from taskmill._worker.parent import Parent
+from taskmill._worker.reload import Changes, folders_of
 from taskmill._worker.supervisor import SupervisorOptions
 from taskmill.errors import ConfigurationError
 
@@ -46,43 +49,44 @@ def configure(parser: Parser) -> None:
     """The options."""
     parser.describe("Run the jobs of an application until told to stop.", example=_EXAMPLE)
     parser.add_argument(
-        "target",
+        "app",
         nargs="?",
         metavar="TARGET",
-        help="module:attribute of the Mill, module alone if it has only one, or module:function() that makes it "
-        "(default: TASKMILL_APP); the current folder is searched last, and not if everybody may write to it",
+        help="module:attribute of the Mill, module alone if it has only one, or module:function() that makes it; the "
+        "current folder is searched last, and not if everybody may write to it",
     )
     _configure_capacity(parser)
-    parser.setting(
+    parser.add_argument(
         "--grace",
-        variable="TASKMILL_WORKER_GRACE",
-        read=seconds,
+        type=seconds,
         default=_DEFAULTS.grace,
         metavar="SECONDS",
-        told="how long running jobs may go on when it is told to stop",
+        help="how long running jobs may go on when it is told to stop",
     )
-    parser.setting(
+    parser.add_argument(
         "--burst",
-        variable="TASKMILL_WORKER_BURST",
-        read=None,
-        default=False,
-        told="run all that is due, then stop",
+        action="store_true",
+        help="run all that is due, then stop",
     )
-    parser.setting(
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="while you write the application: start it anew when a Python file of it changes; what runs has the "
+        "grace to finish",
+    )
+    parser.add_argument(
         "--import",
-        variable="TASKMILL_WORKER_IMPORT",
-        read=names,
+        type=names,
         action="extend",
         dest="imports",
         metavar="MODULES",
-        told="modules that define tasks, parted by commas, beside those of Mill(imports=...); may be repeated",
+        help="modules that define tasks, parted by commas, beside those of Mill(imports=...); may be repeated",
     )
-    parser.setting(
+    parser.add_argument(
         "--http",
-        variable="TASKMILL_WORKER_HTTP",
-        read=address,
+        type=address,
         metavar="HOST:PORT",
-        told="answer /healthz, /readyz, /metrics and /queues/NAME there, to everybody who can reach it; :PORT is on "
+        help="answer /healthz, /readyz, /metrics and /queues/NAME there, to everybody who can reach it; :PORT is on "
         "all addresses of this machine",
     )
     _configure_recycling(parser)
@@ -91,8 +95,12 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: Any) -> int:
     """Supervise the processes that run the jobs; returns when all have stopped."""
-    target_of(arguments)
+    target = target_of(arguments)
     options_of(arguments)
+    if arguments.reload and arguments.burst:
+        raise ConfigurationError(
+            "--reload goes on until it is stopped, and --burst stops by itself: leave one out"
+        )
     logs.configure("debug" if arguments.verbose else arguments.log_level, arguments.log_format)
     options = SupervisorOptions(
         processes=arguments.processes,
@@ -100,19 +108,36 @@ def run(arguments: Any) -> int:
         burst=arguments.burst,
         queues=arguments.queues,
         max_memory=arguments.max_memory * 1_000_000,
+        reloads=arguments.reload,
     )
-    words = arguments.given[arguments.given.index("worker") + 1 :]
-    command = partial(_command, words)
+    # As it was understood here: those that start later are not to depend on what has become of a file by then.
+    understood = {name: value for name, value in vars(arguments).items() if name != "left_out"}
+    command = partial(_command, json.dumps(understood))
     http = None if arguments.http is None else listen(*arguments.http)
-    parent = Parent(
-        options, command, lambda hello: _announce(hello, arguments, http), version=installed(), http=http
-    )
-    return parent.run()
+    with _changes_of(target) if arguments.reload else nullcontext() as changes:
+        parent = Parent(
+            options,
+            command,
+            lambda hello: _announce(hello, arguments, http),
+            version=installed(),
+            http=http,
+            changes=changes,
+        )
+        return parent.run()
+
+
+@contextmanager
+def _changes_of(target: str) -> Iterator[Changes]:
+    changes = Changes(folders_of(target.partition(":")[0], sys.path))
+    try:
+        yield changes
+    finally:
+        changes.close()
 
 
 def target_of(arguments: Any) -> str:
     """What names the application."""
-    target: str | None = arguments.target or os.environ.get("TASKMILL_APP")
+    target: str | None = arguments.app
     if not target:
         raise ConfigurationError("name the application, for example: taskmill worker shop.tasks:mill")
     return target
@@ -132,101 +157,89 @@ def options_of(arguments: Any) -> WorkerOptions:
 
 
 def _configure_capacity(parser: Parser) -> None:
-    parser.setting(
+    parser.add_argument(
         "--processes",
-        variable="TASKMILL_WORKER_PROCESSES",
-        read=positive,
+        type=positive,
         default=1,
         metavar="N",
-        told="how many processes run jobs, each with threads and coroutines of its own; one uses one processor",
+        help="how many processes run jobs, each with threads and coroutines of its own; one uses one processor",
     )
-    parser.setting(
+    parser.add_argument(
         "-c",
         "--threads",
-        variable="TASKMILL_WORKER_THREADS",
-        read=whole,
+        type=whole,
         default=_DEFAULTS.threads,
         metavar="N",
-        told="how many plain functions run at once",
+        help="how many plain functions run at once",
     )
-    parser.setting(
+    parser.add_argument(
         "--coroutines",
-        variable="TASKMILL_WORKER_COROUTINES",
-        read=whole,
+        type=whole,
         default=_DEFAULTS.coroutines,
         metavar="N",
-        told="how many async functions run at once",
+        help="how many async functions run at once",
     )
-    parser.setting(
+    parser.add_argument(
         "--process-slots",
-        variable="TASKMILL_WORKER_PROCESS_SLOTS",
-        read=whole,
+        type=whole,
         default=_DEFAULTS.process_slots,
         metavar="N",
-        told='how many tasks of executor "process" run at once, each in a process of its own',
+        help='how many tasks of executor "process" run at once, each in a process of its own',
     )
-    parser.setting(
+    parser.add_argument(
         "-q",
         "--queues",
-        variable="TASKMILL_WORKER_QUEUES",
-        read=names,
+        type=names,
         action="extend",
         metavar="NAMES",
-        told="only these queues, parted by commas; among them jobs go by priority (default: all queues)",
+        help="only these queues, parted by commas; among them jobs go by priority; all, if none is named",
     )
 
 
 def _configure_recycling(parser: Parser) -> None:
-    parser.setting(
+    parser.add_argument(
         "--max-jobs",
-        variable="TASKMILL_WORKER_MAX_JOBS",
-        read=whole,
+        type=whole,
         default=0,
         metavar="N",
-        told="replace a process that has run so many jobs, when those in it and those that it has claimed already have "
+        help="replace a process that has run so many jobs, when those in it and those that it has claimed already have "
         "ended; 0 is never",
     )
-    parser.setting(
+    parser.add_argument(
         "--max-memory",
-        variable="TASKMILL_WORKER_MAX_MEMORY",
-        read=whole,
+        type=whole,
         default=0,
         metavar="MB",
-        told="the same for one that uses so many megabytes; 0 is any",
+        help="the same for one that uses so many megabytes; 0 is any",
     )
 
 
 def _configure_log(parser: Parser) -> None:
-    parser.setting(
+    parser.add_argument(
         "--log-level",
-        variable="TASKMILL_WORKER_LOG_LEVEL",
-        read=one_of("log level", logs.LEVELS),
+        type=one_of("log level", logs.LEVELS),
         metavar="LEVEL",
-        told=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
+        help=f"{', '.join(logs.LEVELS)}; {logs.DEFAULT_LEVEL} unless the application sets up its own log",
     )
-    parser.setting(
+    parser.add_argument(
         "--log-format",
-        variable="TASKMILL_WORKER_LOG_FORMAT",
-        read=one_of("log format", logs.FORMATS),
+        type=one_of("log format", logs.FORMATS),
         default="text",
         metavar="FORMAT",
-        told="text, or json: one object a line, of all that the worker and its application log",
+        help="text, or json: one object a line, of all that the worker and its application log",
     )
-    parser.setting(
+    parser.add_argument(
         "--job-logs",
-        variable="TASKMILL_WORKER_JOB_LOGS",
-        read=one_of("level of job logs", JOB_LOGS),
+        type=one_of("level of job logs", JOB_LOGS),
         metavar="LEVEL",
-        told="from which level on what jobs log is kept with them, unless the application leaves it out: "
-        f"{', '.join(JOB_LOGS)} (default: {_DEFAULTS.job_logs})",
+        help="from which level on what jobs log is kept with them, unless the application leaves it out: "
+        f"{', '.join(JOB_LOGS)}; else {_DEFAULTS.job_logs}",
     )
-    parser.setting(
+    parser.add_argument(
         "-v",
         "--verbose",
-        variable="TASKMILL_WORKER_VERBOSE",
-        read=None,
-        default=False,
-        told="the same as --log-level debug",
+        action="store_true",
+        help="the same as --log-level debug",
     )
 
 
@@ -266,9 +279,9 @@ _COMBINED_WITH_M = re.compile(r"(-[^-WXcm]+)m")
 _FLAGS_WITH_A_VALUE = ("-W", "-X", "--check-hash-based-pycs")
 
 
-def _command(words: Sequence[str], descriptor: int) -> list[str]:
-    """That of a child: this Python with its flags and its path, and the words that this command was given."""
-    given = [str(os.getpid()), str(descriptor), *words]
+def _command(understood: str, descriptor: int) -> list[str]:
+    """That of a child: this Python with its flags and its path, and what was understood of the command line."""
+    given = [str(os.getpid()), str(descriptor), understood]
     # The path as text: found by way of the current folder, another "taskmill" could take the place of this one.
     return [sys.executable, *_flags(), "-c", _CHILD, *given, os.pathsep.join(sys.path)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -76,6 +76,7 @@ class Census:
     """Everything of one moment; instants and durations in microseconds.
 
     - `newest`: the latest instant that anything in the store happened at, by the wall clock of then;
+    - `paused`: the queues of which nothing is claimed, and since when;
     - `ended`: jobs that have; `outlived`: those of them whose time to be kept is over, the longest since `outlived_at`;
     - `attempts`: the rows of history; `payload`: bytes of arguments and results;
     - `crate`: where a move is under way, or was interrupted.
@@ -87,6 +88,7 @@ class Census:
     waiting: Sequence[Waiting]
     locks: Sequence[HeldLock]
     schedules: Sequence[KnownSchedule]
+    paused: Mapping[str, int]
     ended: int
     outlived: int
     outlived_at: int | None

@@ -80,7 +80,8 @@ def _backlog(census: Census) -> Iterator[Finding]:
     working = census.working
     queues: defaultdict[str, list[Waiting]] = defaultdict(list)
     for waiting in census.waiting:
-        if waiting.due and working and not lack_of(waiting.queue, waiting.executor, waiting.task, working):
+        lack = lack_of(waiting.queue, waiting.executor, waiting.task, working)
+        if waiting.due and working and lack is None and waiting.queue not in census.paused:
             queues[waiting.queue].append(waiting)
     for queue, group in queues.items():
         if census.now - _oldest(group, census.now) > _LONG_WAIT:
@@ -89,6 +90,17 @@ def _backlog(census: Census) -> Iterator[Finding]:
                 f"{_due(group, census.now, f' of queue {queue!r}')}, though a worker serves it",
                 "give it more --threads or --processes, or start another; taskmill queues list shows how it goes",
             )
+
+
+def _paused(census: Census) -> Iterator[Finding]:
+    for queue, since in census.paused.items():
+        due = sum(waiting.due for waiting in census.waiting if waiting.queue == queue)
+        yield note(
+            "paused-queue",
+            f"queue {queue!r} has been paused for {_lasting(census.now - since)}; {counted(due, 'due job')} in it "
+            f"{'waits' if due == 1 else 'wait'}",
+            f"taskmill queues resume {queue}",
+        )
 
 
 def _oldest(group: Sequence[Waiting], now: int) -> int:
@@ -288,6 +300,7 @@ _RULES: Sequence[Callable[[Census], Iterator[Finding]]] = (
     _no_worker,
     _unserved,
     _backlog,
+    _paused,
     _dead_sessions,
     _silent_sessions,
     _locks,

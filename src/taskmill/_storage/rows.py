@@ -162,15 +162,19 @@ def error_of(text: str | None) -> ErrorInfo | None:
 
 
 def _tags(text: str | None) -> tuple[str, ...]:
+    if not text:
+        return ()
     try:
-        return tuple(map(str, json.loads(text or "[]")))
+        return tuple(map(str, json.loads(text)))
     except (ValueError, TypeError):
         return (str(text),)
 
 
 def _headers(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
     try:
-        return dict(json.loads(text or "{}"))
+        return dict(json.loads(text))
     except (ValueError, TypeError):
         return {"damaged": str(text)}
 

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from taskmill._app.application import Application
+from taskmill._app.reading import Reader
 from taskmill._web import live, login
 from taskmill._web.access import Auth, Tokens, everybody
 from taskmill._web.api import routes as api
@@ -33,7 +34,6 @@ from taskmill._web.pages import (
     workers,
 )
 from taskmill._web.problem import Problem
-from taskmill._web.reading import Reader
 from taskmill._web.visit import Visit
 from taskmill.errors import StoreError, TaskmillError
 

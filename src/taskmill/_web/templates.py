@@ -10,9 +10,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from taskmill._core.label import label_of
 from taskmill._core.wording import clean, clean_lines, counted, sized, span
 from taskmill._web.assets import assets
-from taskmill._web.label import label_of
 
 if TYPE_CHECKING:
     from taskmill._web.visit import Visit

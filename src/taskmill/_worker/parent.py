@@ -17,6 +17,7 @@ from taskmill._storage.open import is_shared, open_storage
 from taskmill._worker.guardian import Guardian
 from taskmill._worker.messages import Begin, FromChild, Hello, Role
 from taskmill._worker.process import ChildProcess, Command
+from taskmill._worker.reload import Changes
 from taskmill._worker.supervisor import Child, Supervisor, SupervisorOptions
 from taskmill._worker.systemd import Systemd
 
@@ -38,6 +39,7 @@ class Parent:
 
     It can be process 1 of a container: it handles the signals that nobody handles there, and waits for strangers.
     *http*: a socket that listens, on which it answers who watches it; *version* is what it says of itself there.
+    *changes*: of the files of the application, upon which it is started anew.
     """
 
     def __init__(
@@ -48,8 +50,10 @@ class Parent:
         *,
         version: str = "",
         http: socket.socket | None = None,
+        changes: Changes | None = None,
     ) -> None:
         self._options = options
+        self._changes = changes
         self._command = command
         self._version = version
         self._http = http
@@ -65,6 +69,8 @@ class Parent:
         """Supervise until all is over; the exit status."""
         with self._signals() as signals, self._watched():
             self._selector.register(signals, selectors.EVENT_READ)
+            if self._changes is not None:
+                self._selector.register(self._changes, selectors.EVENT_READ)
             try:
                 self._loop(signals)
             finally:
@@ -84,6 +90,8 @@ class Parent:
             self._hear([key.data for key in ready if key.data is not None])
             for number in _received(signals):
                 self._on_signal(number)
+            if self._changes is not None and (what := self._changes.read()):
+                self._supervisor.reload(what)
             for process in self._processes.values():
                 process.line.say_the_rest()
             # Always: a storm of other signals may have drowned the one that says that a child has ended.

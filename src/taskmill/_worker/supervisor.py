@@ -45,6 +45,8 @@ LONGEST_LEAVE = 10.0
 LOOK = 1.0
 # So many suspects run at a time, each in a process of its own: one that takes long must not hold up all others.
 MOST_ALONE = 4
+# So many children may die quickly, one after the other, before the next one has to wait.
+_FREE_DEATHS = 10
 # A child that does not say in time where its threads stand is made to by a signal.
 DUMP_PATIENCE = 2.0
 
@@ -84,13 +86,17 @@ Spawn = Callable[[Role], Process]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorOptions:
-    """What is said of the worker as a whole; `max_memory` of a child in bytes, 0: any."""
+    """What is said of the worker as a whole; `max_memory` of a child in bytes, 0: any.
+
+    With `reloads` its files are being worked on: what cannot be started is tried again when they have changed.
+    """
 
     processes: int = 1
     grace: float = 25.0
     burst: bool = False
     queues: Collection[str] | None = None
     max_memory: int = 0
+    reloads: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +104,8 @@ class Child:
     """A child and what is known of it.
 
     `heard_at`: when it last said that all is well with it, with the `slots` of then. `is_worn`: another one should
-    take its place. `is_told`: to stop. `left_with`: the status that it announced.
+    take its place; then it has `grace` to come to an end (None: as long as it takes). `is_told`: to stop. `left_with`:
+    the status that it announced.
     """
 
     process: Process
@@ -108,6 +115,7 @@ class Child:
     heard_at: float = math.inf
     slots: Slots = ()
     is_worn: bool = False
+    grace: float | None = None
     is_told: bool = False
     is_killed: bool = False
     left_with: int | None = None
@@ -165,7 +173,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._children: list[Child] = []
         # What runs alone is limited by itself: each death is one of the few that a job is allowed.
-        self._backoffs: dict[Role, Backoff] = {"worker": Backoff(10), "solitary": Backoff(math.inf)}
+        self._backoffs: dict[Role, Backoff] = {"worker": Backoff(_FREE_DEATHS), "solitary": Backoff(math.inf)}
         self._hello: Hello | None = None
         self.is_proven = False
         self._asked = 0  # how often it was asked to stop
@@ -292,6 +300,16 @@ class Supervisor:
             else:
                 self._tell_to_stop(child, grace)
 
+    def reload(self, what: str) -> None:
+        """The files of the application have changed: let others take the place of all children, and those end."""
+        self._backoffs["worker"] = Backoff(_FREE_DEATHS)
+        for child in self._children:
+            child.grace = self._options.grace
+            self._wear(child, f"{what} changed")
+            if child.stage == "starting":
+                # It may have read what was there before; it holds nothing, and cannot hear.
+                child.kill()
+
     def ask_for_stacks(self) -> None:
         """Let every child write where its threads and coroutines stand."""
         for child in self._children:
@@ -353,13 +371,21 @@ class Supervisor:
     def _follow_up(self, child: Child, status: int, *, is_crash: bool) -> None:
         status = status if child.left_with is None else child.left_with
         has_failed = is_crash or bool(status)
-        if has_failed and (not self.is_proven or (self._options.burst and not is_crash)):
+        if has_failed and self._options.reloads and child.role == "worker" and child.ready_at == math.inf:
+            self._wait_for_change(child)
+        elif has_failed and (not self.is_proven or (self._options.burst and not is_crash)):
             self._give_up(status)
         elif self._options.burst and not has_failed and not child.is_worn:
             # What ran alone may have made others due.
             self._done = self._options.processes - 1 if child.role == "solitary" else self._done + 1
         elif child.left_with:
             logger.warning("%s ended with status %d and is started again", _name(child), status)
+
+    def _wait_for_change(self, child: Child) -> None:
+        """One could not start, and said why; unless the files have changed since, the next one could not either."""
+        if not child.is_worn:
+            self._backoffs["worker"].start_at = math.inf
+            logger.warning("%s could not start; the next one is started when a file changes", _name(child))
 
     def _give_up(self, status: int) -> None:
         self.status = status if status > 0 else 1
@@ -411,7 +437,7 @@ class Supervisor:
         for child in self._children:
             # One with a job that cannot be stopped goes by itself.
             if child.is_worn and not child.is_told and not child.settlements:
-                self._tell_to_stop(child, None)
+                self._tell_to_stop(child, child.grace)
 
     def _able(self) -> list[Child]:
         return [child for child in self._children if child.stage == "ready" and not child.is_worn]

@@ -14,11 +14,11 @@ from taskmill._app import steering
 from taskmill._cli import exit_code
 from taskmill._cli.demo import basics, flow, locks, tasks, timing, workers
 from taskmill._cli.demo.file import clear, url_of
-from taskmill._cli.demo.paint import Paint, is_wanted
+from taskmill._cli.demo.paint import Paint
 from taskmill._cli.demo.story import Story
 from taskmill._cli.demo.watch import served
+from taskmill._cli.output import put, shows_colours
 from taskmill._cli.parser import Parser
-from taskmill._cli.text import put
 from taskmill._core.filter import Filter
 
 DEFAULT_FILE = "taskmill-demo.db"
@@ -56,7 +56,7 @@ def configure(parser: Parser) -> None:
         "--file",
         default=DEFAULT_FILE,
         metavar="PATH",
-        help="the file to make (%(default)s); that of an earlier demo is replaced, any other is refused",
+        help="the file to make; that of an earlier demo is replaced, any other is refused",
     )
 
 
@@ -78,7 +78,7 @@ def _tell(file: Path) -> bool:
     put(f"taskmill demo: {len(STEPS)} promises, each made and then checked", f"{versions}, {url_of(file)}")
     with closing(tasks.mill), served() as where:
         put(*where)
-        is_kept = Story(STEPS, put, Paint(is_on=is_wanted(sys.stdout))).tell()
+        is_kept = Story(STEPS, put, Paint(is_on=shows_colours(sys.stdout))).tell()
         failed = steering.find(tasks.mill.app, Filter(task=tasks.hopeless.name), limit=1)
     put(*_how_to_look(file, failed[0].job_id if failed else "ID"))
     return is_kept

@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from typing import TextIO
-
-
-def is_wanted(out: TextIO) -> bool:
-    """Whether *out* is a terminal that shows colours to somebody who has not refused them (no-color.org)."""
-    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
 
 class Paint:
     """Paints text if it *is_on*."""

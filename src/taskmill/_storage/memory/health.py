@@ -41,6 +41,7 @@ class MemoryHealth(Health):
                 schedules=[
                     KnownSchedule(*state[:4], state.paused_at) for state in sorted(tables.schedules.values())
                 ],
+                paused=dict(tables.paused),
                 ended=sum(row.state.is_final for row in rows),
                 outlived=len(outlived),
                 outlived_at=min(outlived, default=None),

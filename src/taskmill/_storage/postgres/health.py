@@ -57,6 +57,7 @@ class PostgresHealth(Health):
             waiting=[Waiting._make(row) for row in rows(SQL.waiting)],
             locks=[HeldLock._make(row) for row in rows(SQL.locks)],
             schedules=[KnownSchedule._make(row) for row in rows(SQL.schedules)],
+            paused=dict(rows(SQL.paused)),
             ended=ended,
             outlived=outlived,
             outlived_at=outlived_at,

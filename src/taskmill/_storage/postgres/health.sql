@@ -22,6 +22,9 @@ from taskmill.lock l left join taskmill.job j on j.id = l.job order by l.name;
 -- name: schedules
 select name, task, spec, last_slot, paused_at from taskmill.schedule order by name;
 
+-- name: paused
+select queue, since from taskmill.pause order by queue;
+
 -- name: totals
 select c.now, coalesce(max(greatest(enqueued_at, ended_at, claimed_at)), 0),
     count(ended_at),

@@ -27,4 +27,4 @@ class PostgresStatistics(StatisticStore):
 
     def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
         rows = self._database.rows(SQL.series, {"since": since, "task": task})
-        return [Tally._make(row) for row in rows]
+        return list(map(Tally._make, rows))

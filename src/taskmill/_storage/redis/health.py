@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Presence, Waiting
 from taskmill._core.finding import Finding
+from taskmill._core.instant import from_datetime
 from taskmill._core.job import FAILED_TTL, State
 from taskmill._storage.base import Backup, Health, Violation
 from taskmill._storage.redis import surroundings
@@ -44,6 +45,7 @@ class RedisHealth(Health):
             waiting=counted.waiting(),
             locks=self._locks(),
             schedules=self._schedules(),
+            paused={queue: from_datetime(since) for queue, since in self._inspection.paused().items()},
             ended=counted.ended,
             outlived=counted.outlived,
             outlived_at=counted.outlived_at,

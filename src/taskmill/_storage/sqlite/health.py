@@ -71,6 +71,7 @@ class SqliteHealth(Health):
             waiting=[Waiting._make(row) for row in connection.execute(SQL.waiting, now)],
             locks=[HeldLock._make(row) for row in connection.execute(SQL.locks)],
             schedules=[KnownSchedule._make(row) for row in connection.execute(SQL.schedules)],
+            paused=dict(connection.execute(SQL.paused).fetchall()),
             ended=ended,
             outlived=outlived,
             outlived_at=outlived_at,

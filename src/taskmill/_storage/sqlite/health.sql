@@ -21,6 +21,9 @@ from taskmill_lock l left join taskmill_job j on j.id = l.job order by l.name;
 -- name: schedules
 select name, task, spec, last_slot, paused_at from taskmill_schedule order by name;
 
+-- name: paused
+select queue, since from taskmill_pause order by queue;
+
 -- name: totals
 select max(max(enqueued_at), coalesce(max(ended_at), 0), coalesce(max(claimed_at), 0)),
     count(ended_at),

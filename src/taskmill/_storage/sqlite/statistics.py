@@ -32,4 +32,4 @@ class SqliteStatistics(StatisticStore):
     def series(self, *, since: int, task: str | None = None) -> Sequence[Tally]:
         wanted = {"since": since, "task": task}
         rows = self._database.read(lambda connection: connection.execute(SQL.series, wanted).fetchall())
-        return [Tally._make(row) for row in rows]
+        return list(map(Tally._make, rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taskmill._app.bulk import Done
 from taskmill._web.api import shapes
 from taskmill._web.api.jobs import wanted_of
 from taskmill._web.pages.bulk import MOST, carry_out, chosen_of, told_of
@@ -26,5 +27,5 @@ def act(visit: Visit, body: shapes.Bulk) -> shapes.BulkDone:
     wanted = wanted_of(body.get("matching", {}))
     chosen = chosen_of(visit, wanted, ids)
     of = told_of(wanted, ids, kind=body.get("kind"))
-    done, left = (0, 0) if body.get("only_count") else carry_out(visit, body["deed"], chosen, of)
-    return {"found": len(chosen), "done": done, "left": left, "is_all": len(chosen) < MOST}
+    found = Done(0, 0, 0) if body.get("only_count") else carry_out(visit, body["deed"], chosen, of)
+    return {"found": len(chosen), "done": found.done, "left": found.left, "is_all": len(chosen) < MOST}

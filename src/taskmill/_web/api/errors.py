@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from taskmill._app.failures import Group, grouped
 from taskmill._core.instant import to_datetime
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant
-from taskmill._web.pages.errors import Group, failed_jobs, grouped
+from taskmill._web.pages.errors import failed_jobs
 from taskmill._web.visit import Visit
 
 

@@ -13,12 +13,12 @@ from taskmill._app.settings import CallSettings
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import ErrorInfo
 from taskmill._core.journal import Progress, lines_of
+from taskmill._core.label import label_of
 from taskmill._core.record import Job as Record
 from taskmill._core.wording import clean
 from taskmill._web import audit
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant, instant_or_none
-from taskmill._web.label import label_of
 from taskmill._web.pages.job import causes_of, moments_of, steps_of
 from taskmill._web.pages.jobs import PAGE, page_of
 from taskmill._web.problem import Problem

@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from taskmill._app import steering
 from taskmill._app.application import Application
+from taskmill._app.timetable import Entry, timetable
 from taskmill._core.wording import clean
 from taskmill._web import audit
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant, instant_or_none
-from taskmill._web.pages.schedules import Line, lines_of
 from taskmill._web.problem import Problem
 from taskmill._web.visit import Visit
 
 
 def every(visit: Visit) -> shapes.Schedules:
     """All schedules."""
-    return {"schedules": [_told(line) for line in lines_of(visit)]}
+    return {"schedules": [_told(line) for line in timetable(visit.reader.storage)]}
 
 
 def run(visit: Visit, schedule: str) -> shapes.Enqueued:
@@ -56,7 +56,7 @@ def _turned(
 
 def _refused(visit: Visit, schedule: str, wrong: str, advice: str) -> Problem:
     """Why nothing was done to it."""
-    if schedule not in {line.state.name for line in lines_of(visit)}:
+    if schedule not in {line.state.name for line in timetable(visit.reader.storage)}:
         return Problem(
             404,
             f"there is no schedule {clean(schedule)!r}",
@@ -65,7 +65,7 @@ def _refused(visit: Visit, schedule: str, wrong: str, advice: str) -> Problem:
     return Problem(409, f"nothing was done: {wrong}", advice)
 
 
-def _told(line: Line) -> shapes.Schedule:
+def _told(line: Entry) -> shapes.Schedule:
     state = line.state
     return {
         "name": state.name,

@@ -6,7 +6,7 @@ from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import duration, instant
 from taskmill._web.charts import MINUTES, curves
-from taskmill._web.pages.overview import counts_of, drained_in
+from taskmill._web.pages.overview import drained_in
 from taskmill._web.visit import Visit
 
 
@@ -39,7 +39,7 @@ def overview(visit: Visit) -> shapes.Overview:
     return {
         "store": visit.place,
         "now": instant(to_datetime(visit.reader.storage.now())),
-        "jobs": {str(state): number for state, number in counts_of(visit).items()},
+        "jobs": {str(state): number for state, number in survey.counts.items()},
         "due": due,
         "drained_in": None if done_in is None else done_in.total_seconds(),
         "workers": len(survey.census.working),

@@ -12,14 +12,14 @@ from starlette.responses import Response
 from taskmill._app.options import CallOptions
 from taskmill._app.settings import CallSettings
 from taskmill._app.task import BaseTask
+from taskmill._app.typed import TypedCall
 from taskmill._core.record import Job
 from taskmill._core.secrecy import HIDDEN, Secrecy
 from taskmill._core.wording import clean
 from taskmill._web import audit
 from taskmill._web.visit import Visit
-from taskmill.errors import TaskmillError, UndecodablePayload
+from taskmill.errors import TaskmillError
 
-_OPEN = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 # What a parameter's field is called in the form, so that none is taken for one of the form's own.
 _FIELD = "with."
 
@@ -65,7 +65,7 @@ def act(visit: Visit) -> Response:
     }
     settings = Settings(*(visit.given(name) or "" for name in Settings._fields))
     try:
-        args, kwargs = _call(visit, task, values)
+        args, kwargs = _call(task, values)
         job = task.new_job(args, kwargs, CallOptions.of(_said(settings)))
         [job_id] = visit.app.submit([job])
     except (TaskmillError, ValueError) as error:
@@ -101,7 +101,7 @@ def _fields(task: BaseTask[..., Any], values: Mapping[str, str], secrecy: Secrec
             values.get(parameter.name, ""),
             secrecy.is_secret(parameter.name),
         )
-        for parameter in _parameters(task)
+        for parameter in TypedCall(task).named
     ]
 
 
@@ -109,11 +109,6 @@ def _default(parameter: Parameter, secrecy: Secrecy) -> str | None:
     if parameter.default is Parameter.empty:
         return None
     return HIDDEN if secrecy.is_secret(parameter.name) else clean(repr(parameter.default))
-
-
-def _parameters(task: BaseTask[..., Any]) -> list[Parameter]:
-    """Those that can be named."""
-    return [each for each in task.parameters.signature.parameters.values() if each.kind not in _OPEN]
 
 
 def _kind(annotation: Any) -> str:
@@ -129,7 +124,7 @@ def _values(task: BaseTask[..., Any], like: Job, secrecy: Secrecy) -> dict[str, 
     """The arguments of a job, as they are typed; secrets are left out."""
     try:
         args, kwargs = json.loads(like.args)
-        given = dict(zip((each.name for each in _parameters(task)), args, strict=False)) | kwargs
+        given = dict(zip((each.name for each in TypedCall(task).named), args, strict=False)) | kwargs
     except (ValueError, TypeError, RecursionError):
         return {}
     return {name: _typed(value) for name, value in given.items() if not secrecy.is_secret(name)}
@@ -150,34 +145,21 @@ def _is_plain(text: str) -> bool:
     return False
 
 
-def _call(
-    visit: Visit, task: BaseTask[..., Any], values: Mapping[str, str]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _call(task: BaseTask[..., Any], values: Mapping[str, str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments; a field that is left empty is not given."""
+    typed = TypedCall(task)
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for parameter in _parameters(task):
+    for parameter in typed.named:
         text = values[parameter.name]
         if not text:
             continue
-        value = (
-            text if _kind(parameter.annotation) == "str" and not text.startswith('"') else _read(visit, text)
-        )
+        value = typed.value(parameter, text)
         if parameter.kind is Parameter.POSITIONAL_ONLY:
             args.append(value)
         else:
             kwargs[parameter.name] = value
     return tuple(args), kwargs
-
-
-def _read(visit: Visit, text: str) -> Any:
-    """JSON, with the tags that stored values have; whatever is none is a text."""
-    if _is_plain(text):
-        return text
-    try:
-        return visit.app.codec.decode(text)
-    except UndecodablePayload:
-        return text
 
 
 def _said(settings: Settings) -> CallSettings:

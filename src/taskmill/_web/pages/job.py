@@ -14,10 +14,10 @@ from taskmill._app.events import history
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import State
 from taskmill._core.journal import lines_of
+from taskmill._core.label import label_of
 from taskmill._core.record import Job
 from taskmill._core.waiting import Cause, causes
 from taskmill._web import audit
-from taskmill._web.label import label_of
 from taskmill._web.rows import parameters_of
 from taskmill._web.value import call, shown_headers, tree
 from taskmill._web.visit import Visit

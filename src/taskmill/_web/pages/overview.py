@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
@@ -17,7 +16,7 @@ from taskmill._web.charts import MINUTES, curves
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 
-_RECENT = 200
+_RECENT = 50
 _SHOWN_FAILURES = 5
 _SHOWN_RUNNING = 8
 _SHOWN_QUEUES = 6
@@ -45,7 +44,7 @@ def show(visit: Visit) -> Response:
     return visit.page(
         "overview.html",
         now=to_datetime(now),
-        counts=counts_of(visit),
+        counts=survey.counts,
         findings=survey.findings,
         queues=queues_of(visit)[:_SHOWN_QUEUES],
         due=sum(queue.due for queue in survey.queues),
@@ -68,14 +67,6 @@ def show(visit: Visit) -> Response:
 def drained_in(due: int, rate: float) -> timedelta | None:
     """How long what is due takes at this rate, if it is any."""
     return timedelta(minutes=due / rate) if due and rate else None
-
-
-def counts_of(visit: Visit) -> Counter[State]:
-    """How many jobs there are in each state."""
-    counts: Counter[State] = Counter()
-    for queue in visit.reader.survey.get().queues:
-        counts.update(queue.states)
-    return counts
 
 
 def queues_of(visit: Visit) -> list[Queue]:

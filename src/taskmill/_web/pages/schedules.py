@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import NamedTuple
 
 from starlette.responses import Response
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._core.instant import moment_of, to_datetime
-from taskmill._core.schedule import of_spec
-from taskmill._storage.base import ScheduleState
+from taskmill._app.timetable import timetable
+from taskmill._core.instant import to_datetime
 from taskmill._web import audit
 from taskmill._web.visit import Visit
 
 
-class Line(NamedTuple):
-    """A schedule; `told` says in English when it is due, `next_at` is None where it never is again."""
-
-    state: ScheduleState
-    told: str
-    last_slot: datetime
-    next_at: datetime | None
-    paused_at: datetime | None
-
-
 def show(visit: Visit) -> Response:
     """One line for each."""
-    now = to_datetime(visit.reader.storage.now())
-    return visit.page("schedules.html", now=now, schedules=lines_of(visit))
-
-
-def lines_of(visit: Visit) -> list[Line]:
-    """All schedules, by name."""
-    now = visit.reader.storage.now()
-    return [_line(state, now) for state in visit.reader.storage.schedules.list()]
+    storage = visit.reader.storage
+    return visit.page("schedules.html", now=to_datetime(storage.now()), schedules=timetable(storage))
 
 
 def run(visit: Visit) -> Response:
@@ -70,13 +51,3 @@ def _turned(visit: Visit, turn: Callable[[Application, str], bool], deed: str, t
     done = turn(visit.app, name)
     audit.note(visit, deed, name, done=done)
     return visit.back(told % name if done else "That was so already.", to="/schedules")
-
-
-def _line(state: ScheduleState, now: int) -> Line:
-    last_slot, paused_at = to_datetime(state.last_slot), moment_of(state.paused_at)
-    try:
-        schedule = of_spec(state.spec)
-    except ValueError:
-        return Line(state, state.spec, last_slot, None, paused_at)
-    next_at = schedule.next_after(now)
-    return Line(state, schedule.describe(), last_slot, moment_of(next_at), paused_at)

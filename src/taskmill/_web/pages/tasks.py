@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -22,6 +23,7 @@ _SPAN = 10
 _SPANS = 60 * HOURS // _SPAN
 _MOST_TASKS = 500
 _FAILED = frozenset({"failed", "retrying", "crashed"})
+_ENDED = _FAILED | {"succeeded"}
 # The longest durations, in seconds, of the bars; the last one has no end.
 _STEPS = (
     ("1 ms", 0.001),
@@ -53,6 +55,16 @@ class Line(NamedTuple):
     is_known: bool
 
 
+@dataclass(slots=True)
+class Counted:
+    """The attempts of a task: by how they ended, by how long they waited and ran, and by when they ended."""
+
+    events: Counter[str] = field(default_factory=Counter)
+    waited: Counter[int] = field(default_factory=Counter)
+    ran: Counter[int] = field(default_factory=Counter)
+    rates: list[int] = field(default_factory=lambda: [0] * _SPANS)
+
+
 def show(visit: Visit) -> Response:
     """One line for each."""
     now = to_datetime(visit.reader.storage.now())
@@ -65,53 +77,43 @@ def lines_of(visit: Visit) -> list[Line]:
     now = visit.reader.storage.now()
     known = {task.name: task for task in visit.app.tasks}
     minute = now // MINUTE
-    tallies = _by_task(visit.reader.storage.statistics.series(since=minute - 60 * HOURS + 1))
+    counted = _counted(visit.reader.storage.statistics.series(since=minute - 60 * HOURS + 1), minute)
     waiting: defaultdict[str, list[Waiting]] = defaultdict(list)
     for each in survey.census.waiting:
         waiting[each.task].append(each)
-    names = {*known, *tallies, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
+    names = {*known, *counted, *waiting, *(task for serves in survey.census.working for task in serves.tasks)}
     return [
-        _line(name, known.get(name), waiting[name], tallies.get(name, ()), minute)
+        _line(name, known.get(name), waiting[name], counted.get(name, Counted()))
         for name in sorted(names)[:_MOST_TASKS]
     ]
 
 
-def _by_task(tallies: Iterable[Tally]) -> dict[str, list[Tally]]:
-    found: defaultdict[str, list[Tally]] = defaultdict(list)
-    for tally in tallies:
-        found[tally.task].append(tally)
+def _counted(tallies: Iterable[Tally], minute: int) -> dict[str, Counted]:
+    """By task; each is looked at once only, for there are tens of thousands of them."""
+    found: defaultdict[str, Counted] = defaultdict(Counted)
+    for at, task, event, bucket, number in tallies:
+        counted = found[task]
+        if event == WAITED:
+            counted.waited[bucket] += number
+        elif event in _ENDED:
+            counted.events[event] += number
+            counted.ran[bucket] += number
+            counted.rates[_SPANS - 1 - max(minute - at, 0) // _SPAN] += number
     return dict(found)
 
 
-def _line(
-    name: str,
-    task: BaseTask[..., Any] | None,
-    waiting: Sequence[Waiting],
-    tallies: Sequence[Tally],
-    minute: int,
-) -> Line:
-    events: Counter[str] = Counter()
-    ran: Counter[int] = Counter()
-    waited: Counter[int] = Counter()
-    rates = [0] * _SPANS
-    for tally in tallies:
-        if tally.event == WAITED:
-            waited[tally.bucket] += tally.number
-        elif tally.event in _FAILED or tally.event == "succeeded":
-            events[tally.event] += tally.number
-            ran[tally.bucket] += tally.number
-            rates[_SPANS - 1 - max(minute - tally.minute, 0) // _SPAN] += tally.number
+def _line(name: str, task: BaseTask[..., Any] | None, waiting: Sequence[Waiting], counted: Counted) -> Line:
     return Line(
         name,
         "" if task is None else _summary(task),
         sum(each.queued for each in waiting),
         sum(each.due for each in waiting),
-        events.total(),
-        sum(events[event] for event in _FAILED),
-        spread_of(waited),
-        spread_of(ran),
-        rates,
-        _bars(ran),
+        counted.events.total(),
+        sum(counted.events[event] for event in _FAILED),
+        spread_of(counted.waited),
+        spread_of(counted.ran),
+        counted.rates,
+        _bars(counted.ran),
         task is not None,
     )
 

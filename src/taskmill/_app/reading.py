@@ -1,30 +1,22 @@
-"""How the dashboard reads a store: on handles of its own, so that nobody waits for it."""
+"""How the dashboard and `taskmill top` read a store again and again: on handles of its own, so that nobody waits."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from taskmill._app.application import Application
-from taskmill._app.doctor import worst_first
+from taskmill._app.failures import latest_failed
 from taskmill._app.kept import Kept
-from taskmill._core.census import Census
-from taskmill._core.diagnosis import diagnose
+from taskmill._app.survey import Survey, survey_of
 from taskmill._core.finding import Finding
-from taskmill._storage.base import Inspection, QueueCount, Storage
+from taskmill._storage.base import Inspection, Page, Storage
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.
 _SURROUNDINGS_LAST = 30.0
-
-
-class Survey(NamedTuple):
-    """All that was counted at one moment."""
-
-    census: Census
-    queues: Sequence[QueueCount]
-    findings: Sequence[Finding]
+# As above: of a large store, much has to be read for the failed jobs.
+_LONGEST_READING = 10.0
 
 
 class Reader:
@@ -36,6 +28,7 @@ class Reader:
         self._storages: list[Storage] = []
         self._is_there = False
         self.survey = Kept(self._count)
+        self.failures = Kept(self._read_failures)
         self._surroundings = Kept(self._look_around, rest=_SURROUNDINGS_LAST)
 
     @property
@@ -68,10 +61,10 @@ class Reader:
             return self._storages
 
     def _count(self) -> Survey:
-        storage = self._opened()[1]
-        census = storage.health.census()
-        findings = worst_first([*self._surroundings.get(), *diagnose(census)])
-        return Survey(census, storage.inspection.queues(), findings)
+        return survey_of(self._opened()[1], self._surroundings.get())
+
+    def _read_failures(self) -> Page:
+        return latest_failed(self._opened()[1], patience=_LONGEST_READING)
 
     def _look_around(self) -> Sequence[Finding]:
         return [*self._opened()[1].health.findings()]
