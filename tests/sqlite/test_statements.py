@@ -69,6 +69,7 @@ HOT = {
     "jobs.delete_attempts": ["taskmill_attempt_job"],
     "jobs.delete_sheets": ["job"],
     "jobs.delete": ["rowid"],
+    "journals.write": ["rowid"],
     "journals.holds": ["rowid"],
     "journals.tear": ["job"],
     "journals.forget": ["job"],

@@ -13,7 +13,7 @@ from taskmill._core.journal import (
     FIRST_SHEETS,
     SHEET,
     SHEETS,
-    Log,
+    Draft,
     Progress,
     Sheet,
     line_text,
@@ -27,11 +27,11 @@ class Shelf:
     """The sheets of one claim, as a store keeps them."""
 
     def __init__(self) -> None:
-        self.log = Log()
+        self.draft = Draft()
         self.texts: dict[int, str] = {}
 
     def keep(self) -> None:
-        said = self.log.take()
+        said = self.draft.take()
         if said is not None:
             self.texts.update(said.sheets)
             for number in said.torn:
@@ -42,19 +42,19 @@ class Shelf:
         return [line.message for line in lines_of(sheets)]
 
 
-def add(log: Log, *numbers: int) -> None:
+def add(draft: Draft, *numbers: int) -> None:
     for number in numbers:
-        log.add(line_text(number, "INFO", "app", f"line {number}"))
+        draft.add(line_text(number, "INFO", "app", f"line {number}"))
 
 
-class TestLog:
+class TestDraft:
     def test_what_is_taken_is_what_is_new(self) -> None:
         shelf = Shelf()
-        add(shelf.log, 1, 2)
+        add(shelf.draft, 1, 2)
         shelf.keep()
-        assert shelf.log.take() is None
+        assert shelf.draft.take() is None
 
-        add(shelf.log, 3)
+        add(shelf.draft, 3)
         shelf.keep()
 
         assert shelf.messages() == ["line 1", "line 2", "line 3"]
@@ -63,7 +63,7 @@ class TestLog:
     def test_of_many_lines_the_first_and_the_newest_stay_and_the_gap_is_told(self, rounds: list[int]) -> None:
         shelf, count = Shelf(), 0
         for more in rounds:
-            add(shelf.log, *range(count + 1, count + more + 1))
+            add(shelf.draft, *range(count + 1, count + more + 1))
             count += more
             shelf.keep()
 
@@ -82,10 +82,10 @@ class TestLog:
             assert sorted(shelf.texts)[FIRST_SHEETS - 1] <= gaps[0]
 
     def test_what_was_never_stored_need_not_be_torn(self) -> None:
-        log = Log()
-        add(log, *range(10_000))
+        draft = Draft()
+        add(draft, *range(10_000))
 
-        said = log.take()
+        said = draft.take()
 
         assert said is not None
         assert len(said.sheets) == SHEETS

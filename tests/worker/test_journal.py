@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from taskmill import Context, Mill, current_job
+from taskmill._core.secrecy import HIDDEN
 from taskmill.errors import StoreRefused
 from tests.worker.builders import DEADLINE, Gate, Stepper, wait_for, with_faults
 
@@ -195,6 +196,21 @@ class TestLogs:
         worker.machine.step()
         assert messages(mill, result.id) == ["in time"]
         assert result.progress() is None
+
+    def test_no_secret_of_the_job_is_stored(self, mill: Mill) -> None:
+        @mill.task
+        def login(user: str, password: str) -> None:
+            logger.info("%s with %s, token=other", user, password)
+            current_job().progress(1, 2, f"as {user} with {password}")
+
+        with mill.worker():
+            result = login.enqueue("ann", "hunter22")
+            result.get(timeout=DEADLINE)
+
+        assert messages(mill, result.id) == [f"ann with {HIDDEN}, token={HIDDEN}"]
+        progress = result.progress()
+        assert progress is not None
+        assert progress.text == f"as ann with {HIDDEN}"
 
     def test_a_record_that_cannot_be_formatted_harms_nobody(self, mill: Mill) -> None:
         @mill.task

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from taskmill import Event, Mill
-from taskmill._core.journal import lines_of
 from taskmill._core.secrecy import HIDDEN
 from taskmill.errors import JobFailed
 
@@ -46,20 +45,6 @@ def test_no_secret_is_stored_nor_told(caplog: pytest.LogCaptureFixture) -> None:
     texts = [str(raised.value), caplog.text, *(error.traceback for error in errors if error)]
     assert all(CLEAN in text for text in texts)
     assert not [text for text in texts if "hidden" in text.replace(HIDDEN, "")]
-
-
-def test_no_secret_is_kept_with_what_a_job_logs() -> None:
-    mill = Mill("memory://")
-
-    @mill.task(name="login")
-    def login(password: str) -> None:
-        logging.getLogger("shop").warning("as %s, token=%s", password, "hidden5")
-
-    result = login.enqueue("hidden2")
-    run(mill)
-
-    [line] = lines_of(mill.app.storage.journals.read(result.id))
-    assert line.message == f"as {HIDDEN}, token={HIDDEN}"
 
 
 def test_a_coroutine_has_no_more_of_them() -> None:

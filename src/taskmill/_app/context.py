@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from taskmill._app.scrubbing import Scrub, scrub_of
 from taskmill._core.job import Claimed, State
 from taskmill.errors import NoCurrentJob
 
@@ -178,13 +177,11 @@ class Context:
         if self.is_over:
             return None
         if self._notes is None and self._tenure.open_notes is not None:
-            self._notes = self._tenure.open_notes(self.claimed)
-        return self._notes
+            from taskmill._app.scrubbing import scrubber  # noqa: PLC0415  (it knows the Application, which knows this)
 
-    @property
-    def scrub(self) -> Scrub:
-        """What takes the secrets of this job out of a text; made for the asker."""
-        return scrub_of(self._app, self.claimed)
+            self._notes = self._tenure.open_notes(self.claimed)
+            self._notes.scrub = scrubber(self._app, self.claimed)
+        return self._notes
 
     @property
     def log_level(self) -> int | None:

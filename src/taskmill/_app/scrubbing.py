@@ -1,22 +1,23 @@
-"""No secret of a job is stored with what went wrong in it, or with what it logged."""
+"""No secret of a job is stored with its error, nor with what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
 
-from taskmill._core.job import Claimed
-
-if TYPE_CHECKING:
-    from taskmill._app.application import Application
-
-Scrub = Callable[[str], str]
+from taskmill._app.application import Application
+from taskmill._core.job import Claimed, ErrorInfo
 
 
-def scrub_of(app: Application, claimed: Claimed) -> Scrub:
-    """What takes out of a text the secrets among the arguments of that job, and what looks like one."""
+def scrubber(app: Application, claimed: Claimed) -> Callable[[str], str]:
+    """Takes out of a text the secrets among the arguments of that job, and what looks like one."""
+    secrecy = app.secrecy
     task = app.tasks.find(claimed.task)
     names = [] if task is None else [*task.parameters.signature.parameters]
-    values = app.secrecy.values_of_call(claimed.args, names, given=claimed.given)
-    return partial(app.secrecy.scrubbed, values=values)
+    values = secrecy.values_of_call(claimed.args, names, given=claimed.given)
+    return lambda text: secrecy.scrubbed(text, values)
+
+
+def scrubbed(app: Application, claimed: Claimed, error: ErrorInfo) -> ErrorInfo:
+    """The error of that attempt, without secrets."""
+    scrub = scrubber(app, claimed)
+    return ErrorInfo(error.type, scrub(error.message), scrub(error.traceback))

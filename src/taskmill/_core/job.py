@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple, get_args
@@ -115,10 +114,6 @@ class ErrorInfo(NamedTuple):
     type: str
     message: str
     traceback: str = ""
-
-    def scrubbed(self, scrub: Callable[[str], str]) -> ErrorInfo:
-        """The error without what *scrub* takes out of its texts."""
-        return ErrorInfo(self.type, scrub(self.message), scrub(self.traceback))
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from json.encoder import encode_basestring_ascii as quoted
 from typing import NamedTuple
 
 from taskmill._core.instant import to_datetime
@@ -67,20 +68,22 @@ class Said(NamedTuple):
     torn: tuple[int, ...]
 
 
-class Log:
-    """The log of a claim: each line is on one sheet, and in the middle some are left out if there are too many."""
+class Draft:
+    """What is said under a claim, by sheets; where there are too many log lines, those in the middle go."""
+
+    __slots__ = ("_changed", "_count", "_lines", "_numbers", "_size", "_told", "_torn")
 
     def __init__(self) -> None:
         self._count = 0
         self._numbers: list[int] = []
         self._lines: list[str] = []
         self._size = 0
-        self._changed: dict[int, list[str]] = {}
+        self._changed: dict[int, str | list[str]] = {}
         self._told: set[int] = set()
-        self._torn: list[int] = []
+        self._torn: set[int] = set()
 
     def add(self, line: str) -> None:
-        """The next line, as `line_text` writes it."""
+        """The next log line, as `line_text` writes it."""
         if not self._numbers or self._size + len(line) >= SHEET:
             self._begin_sheet()
         self._lines.append(line)
@@ -88,26 +91,39 @@ class Log:
         self._count += 1
         self._changed[self._numbers[-1]] = self._lines
 
+    def put(self, number: int, text: str) -> None:
+        """A sheet as it is, in the place of what it was."""
+        self._changed[number] = text
+
+    def tear(self, number: int) -> None:
+        """A sheet that is no longer kept."""
+        self._changed.pop(number, None)
+        if number in self._told:
+            self._told.remove(number)
+            self._torn.add(number)
+
     def take(self) -> Said | None:
         """What is new since this was asked last."""
         if not self._changed and not self._torn:
             return None
         said = Said(
-            tuple((number, "\n".join(lines)) for number, lines in self._changed.items()), tuple(self._torn)
+            tuple(
+                [
+                    (number, text if isinstance(text, str) else "\n".join(text))
+                    for number, text in self._changed.items()
+                ]
+            ),
+            tuple(self._torn),
         )
         self._told.update(self._changed)
-        self._changed, self._torn = {}, []
+        self._changed, self._torn = {}, set()
         return said
 
     def _begin_sheet(self) -> None:
         self._numbers.append(self._count + 1)
         self._lines, self._size = [], 0
         if len(self._numbers) > SHEETS:
-            torn = self._numbers.pop(FIRST_SHEETS)
-            self._changed.pop(torn, None)
-            if torn in self._told:
-                self._told.remove(torn)
-                self._torn.append(torn)
+            self.tear(self._numbers.pop(FIRST_SHEETS))
 
 
 # --- as text
@@ -130,11 +146,11 @@ def progress_of(text: str | None) -> Progress | None:
 
 def line_text(at: int, level: str, logger: str, message: str) -> str:
     """One line of ASCII that fits on a sheet; of a message that is too long, the middle is left out."""
-    level, logger = level[:_LONGEST_NAME], logger[:_LONGEST_NAME]
-    line = json.dumps([at, level, logger, message])
+    begin = f"[{at},{quoted(level[:_LONGEST_NAME])},{quoted(logger[:_LONGEST_NAME])},"
+    line = f"{begin}{quoted(message)}]"
     for longest in (SHEET // 2, SHEET // (2 * _WIDEST)):
         if len(line) >= SHEET:
-            line = json.dumps([at, level, logger, _shortened(message, longest)])
+            line = f"{begin}{quoted(_shortened(message, longest))}]"
     return line
 
 

@@ -25,7 +25,7 @@ def install() -> None:
             level, notes = context.log_level, context.notes
             # makeLogRecord makes one without a level, to be filled in with what another process has logged.
             if level is not None and notes is not None and record.levelno and record.levelno >= level:
-                notes.log(record, context)
+                notes.log(record)
         return record
 
     logging.setLogRecordFactory(make_and_note)

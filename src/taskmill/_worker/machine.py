@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from taskmill._app.application import Application
 from taskmill._app.context import Tenure
-from taskmill._app.scrubbing import scrub_of
+from taskmill._app.scrubbing import scrubbed
 from taskmill._core import lifecycle
 from taskmill._core.census import Serves
 from taskmill._core.event import Notice
@@ -420,7 +420,7 @@ class Machine:
         chance = random.random()  # noqa: S311  (jitter, no secret)
         transition = lifecycle.end(claimed, outcome, policy, chance)
         if transition.error is not None:
-            transition = transition._replace(error=transition.error.scrubbed(scrub_of(self._app, claimed)))
+            transition = transition._replace(error=scrubbed(self._app, claimed, transition.error))
         return Settlement(claimed, transition, started_at)
 
     def _wants(self) -> dict[Executor, int]:
