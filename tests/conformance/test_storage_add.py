@@ -130,7 +130,7 @@ class TestAdd:
 
         assert run_at_of(storage, "a") == moment
 
-    def test_a_job_whose_id_is_stored_is_not_stored_again(self, storage: Storage) -> None:
+    def test_a_job_whose_id_is_stored_is_not_stored_again(self, storage: Storage, worker: Worker) -> None:
         storage.jobs.add([a_job("a", args="first")])
 
         again = storage.jobs.add([a_job("a", args="second"), a_job("b")])
@@ -138,6 +138,7 @@ class TestAdd:
         assert again == ["a", "b"]
         assert len(storage.inspection.find()) == 2
         assert job_of(storage, "a").args == "first"
+        assert ids(worker.claim(9)) == ["a", "b"]
 
     def test_repeating_an_add_after_the_job_was_claimed_changes_nothing(
         self, storage: Storage, worker: Worker
@@ -149,11 +150,12 @@ class TestAdd:
 
         assert states_of(storage) == {"a": "running"}
 
-    def test_an_id_twice_in_one_call_is_stored_once(self, storage: Storage) -> None:
+    def test_an_id_twice_in_one_call_is_stored_once(self, storage: Storage, worker: Worker) -> None:
         added = storage.jobs.add([a_job("a"), a_job("a")])
 
         assert added == ["a", "a"]
         assert len(storage.inspection.find()) == 1
+        assert ids(worker.claim(9)) == ["a"]
 
     def test_a_key_that_is_taken_gives_the_id_of_the_stored_job(self, storage: Storage) -> None:
         storage.jobs.add([a_job("a", key="monday")])

@@ -18,7 +18,7 @@ from tests.conftest import without_server
 from tests.crash.site import Site, figures, is_gone
 from tests.crash.test_load import one_at_work
 
-HUNG = 3.0
+HUNG = 1.5
 
 
 @pytest.fixture(scope="module")
