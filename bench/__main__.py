@@ -10,7 +10,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import lines, page, plot, servers
+from bench import lines, long_transaction, page, plot, servers
 from bench.plan import MEASUREMENTS
 from bench.report import head, table
 from bench.runner import QUICK, Run
@@ -23,6 +23,9 @@ def main() -> int:
         print(told)
         if options.write:
             page.write("profile", told)
+        return 0
+    if options.long_transaction:
+        print(long_transaction.tell(options.long_transaction))
         return 0
     return measure(options)
 
@@ -40,6 +43,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw an SVG picture")
     parser.add_argument(
         "--profile", action="store_true", help="instead: the most expensive lines of a drained job"
+    )
+    parser.add_argument(
+        "--long-transaction",
+        type=float,
+        metavar="MINUTES",
+        help="instead: what jobs cost on PostgreSQL while a transaction stays open beside them for so long",
     )
     parser.add_argument("--write", action="store_true", help="put the outcome into docs/performance.md")
     options = parser.parse_args()

@@ -126,6 +126,18 @@ MEASUREMENTS = (
         ),
     ),
     Measurement(
+        measure=servers.on_postgres,
+        subjects=ALONE,
+        figures=(
+            Figure("one", "enqueue on PostgreSQL, one thread, jobs/s", "higher"),
+            Figure("share", "the same, by a bare durable insert beside it", "higher", (Target(0.8),)),
+            Figure("many", "`enqueue_many` on PostgreSQL, 1,000 a call, jobs/s", "higher", (Target(60_000),)),
+            Figure("drain", "drain on PostgreSQL, results on, jobs/s", "higher", (Target(20_000),)),
+            Figure("start", "enqueue to start on PostgreSQL, p50 ms", "lower", (Target(3),)),
+            Figure("result", "enqueue to result on PostgreSQL, p50 ms", "lower", (Target(5),)),
+        ),
+    ),
+    Measurement(
         measure=latency.latency,
         subjects=ALL,
         figures=(

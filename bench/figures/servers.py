@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
+import psycopg
 import redis
 
-from bench.figures.drain import BATCH
+from bench.figures.drain import BATCH, drain
+from bench.figures.latency import latency
 from bench.jobs import Jobs
 from bench.site import Numbers, Site
 from tests import servers
@@ -27,6 +32,39 @@ def on_redis(site: Site) -> Numbers:
         many = _rate(lambda: jobs.mill.enqueue_many(jobs.nothing.s() for _ in range(BATCH)), calls) * BATCH
         jobs.mill.close()
         return {"one": enqueued, "share": enqueued / pushed, "many": many}
+
+
+def on_postgres(site: Site) -> Numbers:
+    """The same beside a bare durable insert of as many bytes; and how fast jobs run, start and end there."""
+    with _postgres_beside(site) as there, psycopg.connect(there.url, autocommit=True) as client:
+        client.execute(
+            "create table bare (number bigint generated always as identity primary key, text text)"
+        )
+        jobs = Jobs(there.url)
+        count, calls = site.count(400), site.count(50)
+        inserted, enqueued = 0.0, 0.0
+        for _ in range(ROUNDS):
+            inserted += _rate(
+                lambda: client.execute("insert into bare (text) values (%s)", ["x" * 300]), count
+            )
+            enqueued += _rate(jobs.nothing.enqueue, count)
+        many = _rate(lambda: jobs.mill.enqueue_many(jobs.nothing.s() for _ in range(BATCH)), calls) * BATCH
+        jobs.mill.close()
+        return {
+            "one": enqueued / ROUNDS,
+            "share": enqueued / inserted,
+            "many": many,
+            "drain": drain(there.part("drain"))["rate"],
+            **latency(there.part("latency")),
+        }
+
+
+@contextmanager
+def _postgres_beside(site: Site) -> Iterator[Site]:
+    """The same site on a PostgreSQL of its own, durable as it is by default."""
+    with servers.postgres() as server:
+        os.environ["BENCH_POSTGRES_URL"] = server.url
+        yield replace(site, subject="taskmill-postgres")
 
 
 def _rate(call: Callable[[], object], times: int) -> float:

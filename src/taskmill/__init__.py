@@ -16,7 +16,7 @@ from taskmill._app.task import CoroutineTask, Task
 from taskmill._app.visitor import Visitor
 from taskmill._core.event import Event
 from taskmill._core.job import State
-from taskmill._core.journal import LogLine, Progress
+from taskmill._core.remark import LogLine, Progress
 from taskmill.errors import Cancel, CancelRequested, Retry, Snooze, SoftTimeout
 from taskmill.mill import Mill
 

@@ -13,6 +13,7 @@ import pytest
 
 from taskmill import Mill
 from taskmill._cli.output import put_lines, shows_colours, styled
+from taskmill._cli.progress import Progress
 from taskmill._cli.text import Span, word
 from tests.cli.process import MODULE, Programs
 from tests.cli.shell import Shell, Terminal
@@ -120,3 +121,13 @@ def test_a_pipe_that_is_closed_is_no_error(programs: Programs, jobs: Mill, words
     program.stdout.close()
 
     assert program.end()[::2] == (141, "")
+
+
+def test_long_work_says_how_far_it_is_once_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress("deleted", of=9_000)
+    progress(1_000)
+    progress.told_at -= 1
+    progress(2_000)
+    progress(3_000)
+
+    assert capsys.readouterr() == ("", "taskmill: 2,000 jobs of 9,000 deleted so far\n")

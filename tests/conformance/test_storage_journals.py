@@ -7,7 +7,8 @@ import pytest
 from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import Claimed, State
-from taskmill._core.journal import KEPT_CLAIMS, PROGRESS, Progress, Sheet, progress_text
+from taskmill._core.journal import KEPT_CLAIMS, PROGRESS, Sheet, progress_text
+from taskmill._core.remark import Progress
 from taskmill._storage.base import Storage, Writing
 from tests.conformance.builders import (
     LEASE,

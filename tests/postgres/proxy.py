@@ -1,4 +1,4 @@
-"""What stands between a client and its server, and can lose an answer on the way."""
+"""What stands between a client and its server, and can lose an answer on the way, or all that follows."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Proxy:
         self.lose_answers = 0
         self.lost = 0
         self._target = target
+        self._opened = 0
+        self._silenced = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
 
     def __enter__(self) -> Self:
@@ -34,19 +36,26 @@ class Proxy:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
+    def fall_silent(self) -> None:
+        """Let nothing more through on the connections that are open, either way, and close none of them."""
+        self._silenced = self._opened
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._opened += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 for source, sink, is_answer in ((client, server, False), (server, client, True)):
                     threading.Thread(
-                        target=self._forward, args=(source, sink, is_answer), daemon=True
+                        target=self._forward, args=(source, sink, is_answer, self._opened), daemon=True
                     ).start()
 
-    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
+    def _forward(self, source: socket.socket, sink: socket.socket, is_answer: bool, number: int) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
+                if number <= self._silenced:
+                    continue
                 if is_answer and self.lose_answers:
                     self.lose_answers -= 1
                     self.lost += 1

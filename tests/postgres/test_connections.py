@@ -98,7 +98,7 @@ def test_a_turn_of_a_silent_session_that_stands_still_is_ended_and_its_jobs_are_
     silent = Worker(storage, lease=1)
     silent.claim_one()
     with psycopg.connect(empty_postgres) as stuck:
-        stuck.execute("select taskmill.alone_with(%s)", (silent.session,))
+        stuck.execute("select taskmill.v1_alone_with(%s)", (silent.session,))
 
         storage.jobs.rescue()
         with pytest.raises(psycopg.OperationalError):

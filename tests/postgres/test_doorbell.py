@@ -11,7 +11,7 @@ import pytest
 from taskmill._storage.base import Storage
 from taskmill._storage.open import open_storage
 from taskmill._storage.postgres.address import Address
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.wake import PATIENCE
 from tests.conformance.builders import Worker, a_job, succeeded
 from tests.worker.builders import DEADLINE, wait_for

@@ -11,11 +11,13 @@ import psycopg
 import pytest
 
 from taskmill import Mill
-from taskmill._storage.migrations import migration
+from taskmill._core.lifecycle import Settlement
+from taskmill._storage.migrations import Migration, migration
 from taskmill._storage.open import open_storage
-from taskmill._storage.postgres import schema
+from taskmill._storage.postgres import naming, schema
+from taskmill._storage.postgres.connection import Connection
 from taskmill.errors import BackupFailed, InvalidURL, NotAStore, SchemaTooNew, StoreUnavailable
-from tests.conformance.builders import a_job, states_of
+from tests.conformance.builders import Worker, a_job, ids, states_of, succeeded
 from tests.servers import free_port
 
 
@@ -101,21 +103,98 @@ def test_a_newer_schema_that_says_so_is_refused_also_by_a_program_that_runs(empt
         store.close()
 
 
-def test_an_older_schema_gets_what_it_lacks(other_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_storage(other_database).jobs.add([a_job("a")])
-    first = schema._migrations()
-    later = migration(
-        2, "-- usable from: 1\nalter table taskmill.job add column colour text default 'blue';\n"
-    )
-    monkeypatch.setattr(schema, "_migrations", lambda: [*first, later])
+def later(number: int, *, usable_from: int) -> Migration:
+    """One that makes schema *number*."""
+    column = f"alter table taskmill.job add column colour_{number} text default 'blue';"
+    return migration(number, f"-- usable from: {usable_from}\n{column}\n")
 
-    open_storage(other_database).jobs.add([a_job("b")])
+
+class Newer:
+    """A taskmill that knows more migrations, and whose functions are others."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        self._patch = monkeypatch
+        self._url = url
+
+    def migrate(self, *more: Migration) -> None:
+        known = [*naming.migrations(), *more]
+        with self._patch.context() as patch:
+            for module in (naming, schema):
+                patch.setattr(module, "migrations", lambda: known)
+            patch.setattr(schema, "_functions", lambda: [NEW_TURN])
+            with Connection.connect(self._url, autocommit=True) as connection:
+                schema.migrate(connection, "here")
+
+    def functions(self) -> set[str]:
+        """What the database has for a turn."""
+        with psycopg.connect(self._url) as connection:
+            found = connection.execute("select proname from pg_proc where proname ~ '^v[0-9]+_turn$'")
+            return {name for (name,) in found}
+
+
+# It takes and answers something else.
+NEW_TURN = "create or replace function taskmill.turn(integer) returns integer language sql as 'select 7'"
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch, other_database: str) -> Newer:
+    return Newer(monkeypatch, other_database)
+
+
+def test_an_older_schema_gets_what_it_lacks(other_database: str, newer: Newer) -> None:
+    open_storage(other_database).jobs.add([a_job("a")])
+
+    newer.migrate(later(2, usable_from=1))
 
     with psycopg.connect(other_database) as connection:
-        jobs = connection.execute("select job_id, colour from taskmill.job order by id").fetchall()
+        jobs = connection.execute("select job_id, colour_2 from taskmill.job").fetchall()
         versions = dict(connection.execute("select name, value from taskmill.meta").fetchall())
-    assert jobs == [("a", "blue"), ("b", "blue")]
+    assert jobs == [("a", "blue")]
     assert versions == {"schema": "2", "usable from": "1"}
+
+
+def test_an_older_taskmill_that_may_go_on_does_so_with_functions_of_its_own(
+    other_database: str, newer: Newer
+) -> None:
+    running = open_storage(other_database)
+    running.jobs.add([a_job("a")])
+    worker = Worker(running)
+
+    newer.migrate(later(2, usable_from=1))
+    opened = open_storage(other_database)
+    opened.jobs.add([a_job("b")])
+    turn = worker.turn(Settlement(worker.claim_one(), succeeded()), thread=1)
+
+    assert newer.functions() == {"v1_turn", "v2_turn"}
+    assert ids(turn.claimed) == ["b"]
+    assert running.health.verify() == []
+    running.close()
+    opened.close()
+
+
+def test_one_that_comes_to_what_a_newer_one_has_made_brings_its_functions(
+    other_database: str, newer: Newer
+) -> None:
+    newer.migrate(later(2, usable_from=1))
+
+    store = open_storage(other_database)
+    store.jobs.add([a_job("a")])
+
+    assert newer.functions() == {"v1_turn", "v2_turn"}
+    assert states_of(store) == {"a": "queued"}
+    store.close()
+
+
+def test_one_that_is_locked_out_is_told_so_in_the_middle_of_a_call(other_database: str, newer: Newer) -> None:
+    store = open_storage(other_database)
+    store.jobs.add([a_job("a")])
+
+    newer.migrate(later(2, usable_from=1), later(3, usable_from=3))
+
+    assert newer.functions() == {"v3_turn"}
+    with pytest.raises(SchemaTooNew, match="has schema 3"):
+        store.jobs.add([a_job("b")])
+    store.close()
 
 
 def test_a_schema_that_lost_a_part_is_no_store(other_database: str) -> None:

@@ -34,7 +34,7 @@ def test_a_lease_that_was_renewed_since_the_look_is_not_over(storage: Storage, e
     session = storage.sessions.open(kind="worker", lease=LEASE)
     with psycopg.connect(empty_postgres, autocommit=True) as rescuing:
         [rescued] = rescuing.execute(
-            "select rescued from taskmill.rescue(array[%s::bigint], '{}', null, null)", (session,)
+            "select rescued from taskmill.v1_rescue(array[%s::bigint], '{}', null, null)", (session,)
         ).fetchone() or [None]
 
     assert rescued == []

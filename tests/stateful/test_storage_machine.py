@@ -782,8 +782,9 @@ class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
     settings = _settings(40)
 
     @pytest.fixture(autouse=True)
-    def database(self, postgres_url: str) -> None:
-        PostgresMachine.url = postgres_url
+    def database(self, newest_postgres_url: str) -> None:
+        # The conformance tests run on the system's.
+        PostgresMachine.url = newest_postgres_url
 
 
 @pytest.mark.timeout(0)

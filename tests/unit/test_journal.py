@@ -14,13 +14,13 @@ from taskmill._core.journal import (
     SHEET,
     SHEETS,
     Draft,
-    Progress,
     Sheet,
     line_text,
     lines_of,
     progress_of,
     progress_text,
 )
+from taskmill._core.remark import Progress
 
 
 class Shelf:

@@ -57,6 +57,9 @@ def take(address: str) -> None:
         "errors": ("/errors", WIDE, "light"),
         "tasks": ("/tasks", WIDE, "light"),
         "queues-dark": ("/queues", WIDE, "dark"),
+        "filters": ("/jobs?tag=receipt&lowest=10&enqueued_from=2026-01-01T08:00", WIDE, "light"),
+        "schedules-dark": ("/schedules", WIDE, "dark"),
+        "workers": ("/workers", WIDE, "light"),
         "phone": ("/", PHONE, "light"),
     }
     tokens = Tokens(TOKENS)

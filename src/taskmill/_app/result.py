@@ -25,8 +25,8 @@ from taskmill.errors import (
 
 if TYPE_CHECKING:
     from taskmill._app.application import Application
-    from taskmill._core.journal import LogLine, Progress
     from taskmill._core.record import Job
+    from taskmill._core.remark import LogLine, Progress
     from taskmill._storage.base import Outcome
 
 R_co = TypeVar("R_co", covariant=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import TYPE_CHECKING, cast
@@ -100,11 +100,22 @@ def delete(app: Application, job_ids: Sequence[str]) -> int:
     return app.storage.jobs.delete(job_ids)
 
 
-def purge(app: Application, *, queue: str | None = None, ended: bool = False) -> int:
-    """Delete all waiting jobs, or all that have *ended*, of one queue or of all; return how many."""
+def purge(
+    app: Application,
+    *,
+    queue: str | None = None,
+    ended: bool = False,
+    on_progress: Callable[[int], object] | None = None,
+) -> int:
+    """Delete all waiting jobs, or all that have *ended*, of one queue or of all; return how many.
+
+    *on_progress* is told of it from time to time.
+    """
     total = 0
     while deleted := app.storage.jobs.purge(queue=queue, ended=ended, limit=_BATCH):
         total += deleted
+        if on_progress is not None:
+            on_progress(total)
     return total
 
 

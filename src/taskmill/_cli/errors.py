@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from taskmill._app.application import Application
 from taskmill._app.failures import MOST, Group, grouped, latest_failed
 from taskmill._cli import exit_code, filtering, store
 from taskmill._cli.job import iso
@@ -14,6 +16,7 @@ from taskmill._cli.text import Column
 from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.wording import ago
+from taskmill._storage.base import Page
 
 _COLUMNS = (
     Column("KIND"),
@@ -55,12 +58,17 @@ def run(arguments: Any) -> int:
                 }
             )
         else:
-            otherwise = "" if groups else filtering.none_found(app, arguments)
-            rows = [_row(group, now) for group in groups]
-            put_table(_COLUMNS, rows, otherwise=otherwise.replace("no jobs", "no failed jobs", 1))
-            if page.more is not None:
-                note(f"these are the latest {len(page.jobs):,} failed jobs; there are more")
+            _tell(app, arguments, [_row(group, now) for group in groups], page)
     return exit_code.OK
+
+
+def _tell(app: Application, arguments: Any, rows: Sequence[Sequence[object]], page: Page) -> None:
+    if rows:
+        put_table(_COLUMNS, rows)
+    else:
+        note(filtering.none_found(app, arguments, kind="failed jobs"))
+    if page.more is not None:
+        note(f"these are the latest {len(page.jobs):,} failed jobs; there are more")
 
 
 def _row(group: Group, now: datetime) -> tuple[object, ...]:

@@ -102,10 +102,10 @@ def _told(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def none_found(app: Application, arguments: Any) -> str:
+def none_found(app: Application, arguments: Any, *, kind: str = "jobs") -> str:
     """That there are no such jobs, with the names that may have been meant."""
     queues = [count.queue for count in steering.queues(app)]
-    told = "no jobs"
+    told = f"no {kind}"
     if arguments.queue is not None and arguments.queue not in queues:
         told += f" in queue {arguments.queue!r}{nearest(arguments.queue, queues)}"
     if arguments.task is not None:

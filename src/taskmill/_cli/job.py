@@ -11,9 +11,9 @@ from taskmill._app.application import Application
 from taskmill._cli.text import Column, plain, shortened, table
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, State
-from taskmill._core.journal import Progress
 from taskmill._core.lifecycle import MOST_CRASHES
 from taskmill._core.record import Attempt, Job
+from taskmill._core.remark import Progress
 from taskmill._core.wording import ago, clean, clean_lines, counted, span
 
 _LONGEST_VALUE = 4_000

@@ -11,7 +11,8 @@ from taskmill._app.application import Application
 from taskmill._cli import exit_code, store
 from taskmill._cli.output import complain, put, put_json
 from taskmill._cli.parser import Parser, positive
-from taskmill._core.journal import LogLine, placed_lines
+from taskmill._core.journal import placed_lines
+from taskmill._core.remark import LogLine
 from taskmill._core.wording import clean, clean_lines
 
 # How often the store is asked whether it has changed.

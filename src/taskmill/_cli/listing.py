@@ -64,7 +64,10 @@ def _list(app: Application, arguments: Any) -> int:
     rows = [
         (job.job_id, label_of(job, now), job.task, when(job, now), _attempts(job), job.queue) for job in jobs
     ]
-    put_table(_COLUMNS, rows, otherwise="" if rows else filtering.none_found(app, arguments))
+    if rows:
+        put_table(_COLUMNS, rows)
+    else:
+        note(filtering.none_found(app, arguments))
     return exit_code.OK
 
 

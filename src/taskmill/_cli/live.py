@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import signal
 import sys
 import termios
@@ -31,18 +30,6 @@ class Screen(Protocol):
     def draw(self, lines: Sequence[Line]) -> None:
         """Show these, and nothing else."""
         ...
-
-
-class Size:
-    """That of the terminal, which may change; a last line is left free for the cursor."""
-
-    @property
-    def columns(self) -> int:
-        return shutil.get_terminal_size().columns
-
-    @property
-    def rows(self) -> int:
-        return max(1, shutil.get_terminal_size().lines - 1)
 
 
 def is_possible() -> bool:

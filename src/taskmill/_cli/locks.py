@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from taskmill._app.application import Application
 from taskmill._cli import exit_code, store
@@ -12,6 +13,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.text import Column
 from taskmill._core.instant import to_datetime
 from taskmill._core.wording import span
+from taskmill._storage.base import LockState
 
 _COLUMNS = (
     Column("LOCK", shrinks=True),
@@ -20,6 +22,14 @@ _COLUMNS = (
     Column("WAITING", to_right=True),
     Column("TOKEN", to_right=True, optional=True),
 )
+
+
+class _Held(NamedTuple):
+    """A lock, the process that holds it (None where that has gone), and how many jobs wait for it."""
+
+    lock: LockState
+    process: str | None
+    waiting: int
 
 
 def configure(parser: Parser) -> None:
@@ -34,38 +44,38 @@ def configure(parser: Parser) -> None:
 def run(arguments: Any) -> int:
     """Print them."""
     with store.open_app(arguments) as app:
-        found = _locks(app)
+        held = _held(app)
         now = to_datetime(app.storage.now())
     if arguments.json:
-        told = [each | {"since": iso(each["since"])} for each in found]
-        put_json({"locks": told})
-        return exit_code.OK
-    rows = [
-        (
-            each["name"],
-            each["job"] or each["process"] or f"session {each['session']}",
-            span((now - each["since"]).total_seconds()),
-            f"{each['waiting']:,}",
-            each["token"],
-        )
-        for each in found
-    ]
-    put_table(_COLUMNS, rows, otherwise="no lock is held")
+        put_json({"locks": [_as_json(each) for each in held]})
+    else:
+        put_table(_COLUMNS, [_row(each, now) for each in held], otherwise="no lock is held")
     return exit_code.OK
 
 
-def _locks(app: Application) -> list[dict[str, Any]]:
+def _held(app: Application) -> list[_Held]:
     waiting = {lock.name: lock.waiters for lock in app.storage.health.census().locks}
     processes = {state.session: f"{state.host}:{state.pid}" for state in app.storage.inspection.sessions()}
     return [
-        {
-            "name": lock.name,
-            "job": lock.job_id,
-            "session": lock.session,
-            "process": processes.get(lock.session),
-            "since": lock.since,
-            "waiting": waiting.get(lock.name, 0),
-            "token": lock.token,
-        }
+        _Held(lock, processes.get(lock.session), waiting.get(lock.name, 0))
         for lock in app.storage.limits.list()
     ]
+
+
+def _row(held: _Held, now: datetime) -> tuple[object, ...]:
+    lock = held.lock
+    by = lock.job_id or held.process or f"session {lock.session}"
+    return lock.name, by, span((now - lock.since).total_seconds()), f"{held.waiting:,}", lock.token
+
+
+def _as_json(held: _Held) -> dict[str, Any]:
+    lock = held.lock
+    return {
+        "name": lock.name,
+        "job": lock.job_id,
+        "session": lock.session,
+        "process": held.process,
+        "since": iso(lock.since),
+        "waiting": held.waiting,
+        "token": lock.token,
+    }

@@ -57,8 +57,10 @@ def put_lines(lines: Iterable[Line]) -> None:
     _write(captured.get())
 
 
-def put_table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, otherwise: str) -> None:
-    """Write a table, or beside the output that there is nothing to be in it."""
+def put_table(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], *, otherwise: str = "nothing"
+) -> None:
+    """Write a table, or say beside the output that there is nothing to be in it."""
     if rows:
         put_lines(table(columns, rows, terminal_width()))
     else:

@@ -14,10 +14,10 @@ class Progress:
     def __init__(self, told: str, of: int | None = None) -> None:
         self._told = told
         self._of = "" if of is None else f" of {of:,}"
-        self._told_at = time.monotonic()
+        self.told_at = time.monotonic()
 
     def __call__(self, jobs: int) -> None:
         now = time.monotonic()
-        if now - self._told_at >= 1:
-            self._told_at = now
+        if now - self.told_at >= 1:
+            self.told_at = now
             note(f"taskmill: {counted(jobs, 'job')}{self._of} {self._told} so far")

@@ -9,6 +9,7 @@ from taskmill._app.application import Application
 from taskmill._cli import consent, exit_code, person, store
 from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
+from taskmill._cli.progress import Progress
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
 from taskmill._storage.open import shown
@@ -36,7 +37,8 @@ def run(arguments: Any) -> int:
     with store.open_app(arguments) as app:
         if not _is_wanted(app, arguments):
             return exit_code.FAILURE
-        deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended)
+        progress = Progress("deleted")
+        deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended, on_progress=progress)
         what = f"purge of {'ended' if arguments.ended else 'waiting'} jobs"
         person.note(app, what, arguments.queue or "all queues", number=deleted)
     if arguments.json:

@@ -11,6 +11,8 @@ from taskmill._core.wording import clean
 _GAP = "  "
 _CUT = "..."
 _NARROWEST = 8
+# What may be cut has at least so much, as long as there is something to be left out for it.
+_COMFORTABLE = 16
 
 # The words that tell at a glance how things stand, in rich's names of colours.
 _STYLES = {
@@ -97,9 +99,18 @@ def width_of(text: str) -> int:
     return sum(_columns(char) for char in text)
 
 
+def beginning(text: str, width: int) -> str:
+    """As much of it as fits, and a sign that there is more."""
+    if width_of(text) <= width:
+        return text
+    while text and width_of(text) > width - len(_CUT):
+        text = text[:-1]
+    return text + _CUT
+
+
 def _value(text: str, room: int | None) -> Span:
     value = word(text)
-    return value if room is None or width_of(value.text) <= room else Span(_beginning(value.text, room))
+    return value if room is None else value._replace(text=beginning(value.text, room))
 
 
 def _columns(char: str) -> int:
@@ -111,7 +122,7 @@ def _columns(char: str) -> int:
 def _fitting(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
     shown = list(range(len(columns)))
     for index in reversed(range(len(columns))):
-        least = [min(widths[each], _NARROWEST) if columns[each].shrinks else widths[each] for each in shown]
+        least = [min(widths[each], _COMFORTABLE) if columns[each].shrinks else widths[each] for each in shown]
         if _total(least) <= limit:
             break
         if columns[index].optional:
@@ -144,7 +155,7 @@ def _line(
 
 def _cell(text: str, width: int, column: Column) -> list[Span]:
     if width_of(text) > width:
-        text = _beginning(text, width) if column.ends else _end(text, width)
+        text = beginning(text, width) if column.ends else _end(text, width)
     padding = Span(" " * (width - width_of(text)))
     cell = word(text)
     return [padding, cell] if column.to_right else [cell, padding]
@@ -155,9 +166,3 @@ def _end(text: str, width: int) -> str:
     while text and width_of(text) > width - len(_CUT):
         text = text[1:]
     return _CUT + text
-
-
-def _beginning(text: str, width: int) -> str:
-    while text and width_of(text) > width - len(_CUT):
-        text = text[:-1]
-    return text + _CUT

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from os import terminal_size
+from shutil import get_terminal_size
 from typing import Any
 
 from taskmill._app.reading import Reader
@@ -13,7 +15,7 @@ from taskmill._cli import exit_code, live, status, store
 from taskmill._cli.output import put_json
 from taskmill._cli.overview import lines_of
 from taskmill._cli.parser import Parser, seconds
-from taskmill._cli.text import Column, Line, Span, table, word
+from taskmill._cli.text import Column, Line, Span, beginning, table, word
 from taskmill._core.filter import Filter
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
@@ -67,22 +69,22 @@ def _print(reader: Reader, pause: float) -> None:
 def _draw(reader: Reader, pause: float) -> None:
     with live.screen() as screen:
         while True:
-            size = live.Size()
-            screen.draw(_frame(reader, size))
+            screen.draw(_frame(reader, get_terminal_size()))
             if live.wants_to_quit(pause):
                 return
 
 
-def _frame(reader: Reader, size: live.Size) -> list[Line]:
+def _frame(reader: Reader, size: terminal_size) -> list[Line]:
     """What fits on the screen; a store in trouble is told there, and asked again."""
     try:
         lines = [*_lines(reader, size.columns)]
     except StoreError as trouble:
-        lines = [
-            [Span(f"{datetime.now().astimezone():%H:%M:%S}  "), word("error"), Span(clean(f": {trouble}"))]
-        ]
+        told = clean(f": {trouble}")
+        at = f"{datetime.now().astimezone():%H:%M:%S}  "
+        lines = [[Span(at), word("error"), Span(beginning(told, size.columns - len(at) - len("error")))]]
     foot: Line = [Span("q: quit", "dim")]
-    return [*lines[: size.rows - 1], foot]
+    # The cursor has a line of its own.
+    return [*lines[: max(0, size.lines - 2)], foot]
 
 
 def _lines(reader: Reader, width: int) -> Iterator[Line]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from taskmill._core.job import ErrorInfo, State
-from taskmill._core.journal import Progress, Sheet
+from taskmill._core.journal import Sheet
+from taskmill._core.remark import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

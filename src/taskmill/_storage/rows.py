@@ -10,8 +10,9 @@ from taskmill._core.census import Serves
 from taskmill._core.deed import Deed
 from taskmill._core.instant import from_datetime, instant_of, moment_of, to_datetime
 from taskmill._core.job import FAILED_TTL, ErrorInfo, State
-from taskmill._core.journal import Progress, progress_of
+from taskmill._core.journal import progress_of
 from taskmill._core.record import Attempt, Job
+from taskmill._core.remark import Progress
 from taskmill._storage.base import DeedPage, Page, QueueCount
 
 

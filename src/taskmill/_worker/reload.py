@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
+
+logger = logging.getLogger("taskmill.supervisor")
 
 # Where nobody edits, and much may lie.
 _ELSEWHERE = frozenset({"__pycache__", "node_modules", "site-packages", "venv", "env"})
@@ -60,19 +63,25 @@ class Changes:
             end.close()
 
     def _watch(self) -> None:
-        try:
-            from watchfiles import PythonFilter, watch  # noqa: PLC0415  (an extra)
-        except ModuleNotFoundError:
-            found = self._look()
-        else:
-            changes = watch(
-                *self._folders, watch_filter=PythonFilter(), stop_event=self._is_over, raise_interrupt=False
-            )
-            found = ({path for _, path in some} for some in changes)
-        for paths in found:
+        for paths in self._changes():
             # One who is slow to read knows already that there are some.
             with suppress(BlockingIOError):
                 self._theirs.send(_told(paths).encode())
+
+    def _changes(self) -> Iterator[set[str]]:
+        try:
+            from watchfiles import PythonFilter, watch  # noqa: PLC0415  (an extra)
+
+            for changes in watch(
+                *self._folders, watch_filter=PythonFilter(), stop_event=self._is_over, raise_interrupt=False
+            ):
+                yield {path for _, path in changes}
+        except ModuleNotFoundError:
+            yield from self._look()
+        except OSError as error:
+            # Such as too many files for the system to watch.
+            logger.warning("%s; files are looked at twice a second instead", error)
+            yield from self._look()
 
     def _look(self) -> Iterator[set[str]]:
         before = self._seen()

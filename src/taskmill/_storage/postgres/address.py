@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.connection import Connection
 from taskmill.errors import InvalidURL
 
 DEFAULT_TIMEOUT = 5.0
@@ -49,7 +49,7 @@ class Address:
         Nothing that would belong to the connection is used, no prepared statement and no setting, so that it may be one
         of a pooler, which gives each transaction another one.
         """
-        return psycopg.connect(conninfo or self.conninfo, autocommit=True, prepare_threshold=None)
+        return Connection.connect(conninfo or self.conninfo, autocommit=True, prepare_threshold=None)
 
     def connect_to_listen(self) -> Connection:
         """A connection that notifications come through, if any do."""

@@ -7,11 +7,11 @@ import json
 from taskmill._core.deed import MOST_DEEDS, Deed
 from taskmill._storage.base import AuditStore, DeedPage
 from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.rows import deed_page
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "audit.sql")
+SQL = Statements("audit.sql")
 
 
 class PostgresAudit(AuditStore):

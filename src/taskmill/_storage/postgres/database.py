@@ -6,18 +6,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
-
-from psycopg import OperationalError, errors
-from psycopg.pq import DiagnosticField, ExecStatus
 
 from taskmill._storage.clock import Clock
 from taskmill._storage.postgres import schema
 from taskmill._storage.postgres.address import Address
+from taskmill._storage.postgres.connection import Connection
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.pool import Pool
-from taskmill._storage.postgres.schema import Connection
-from taskmill._storage.postgres.trouble import FAILURES, is_collision, is_loss, translate
+from taskmill._storage.postgres.trouble import FAILURES, is_collision, is_incomplete, is_loss, translate
 from taskmill.errors import StoreError, StoreUnavailable
+
+SQL = Statements("database.sql")
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -26,6 +27,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 # Seconds between two tries: anything between nothing and this, twice as much with each, so that clients which lost the
 # server at the same moment do not all come back at the same moment.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+# Seconds beyond the timeout until a connection that gives no answer is taken for one that leads nowhere. With a timeout
+# of 5 s, a heartbeat that was sent into one is sent once more before its worker has to give up its jobs.
+_SILENT = 3.0
 
 
 class Database:
@@ -59,26 +63,25 @@ class Database:
         return row
 
     def text(self, statement: str, parameters: Sequence[object]) -> str:
-        """The only value of the only row, of a statement with ``$1`` and so on; as `rows` otherwise.
-
-        While it waits, it leaves Python to others, and comes back once, when all of the answer is there: the driver's
-        own way comes back for each packet, and beside threads that compute, that takes up to 5 ms each time. It is not
-        to be used where somebody may press Ctrl-C.
-        """
+        """The only value of the only row, of a statement with ``$1`` and so on; as `rows` otherwise."""
         encoded = [None if value is None else str(value).encode() for value in parameters]
-        return self.run(lambda connection: _text(connection, statement.encode(), encoded))
+        return self.run(lambda connection: connection.text(statement.encode(), encoded))
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run *work*, as `rows` does with a statement."""
-        deadline = time.monotonic() + self.timeout
+        deadline = None
         pause = _FIRST_PAUSE
         while True:
             try:
                 with self._pool.connection(self.timeout) as connection:
                     self._open(connection)
+                    connection.patience = self.timeout + _SILENT
                     return work(connection)
             except FAILURES as error:
+                # From the first failure on: to find out that nobody answers may have taken longer than that.
+                deadline = deadline or time.monotonic() + self.timeout
                 if not self._is_worth_another_try(error) or time.monotonic() > deadline:
+                    self._check_what_is_missing(error)
                     raise self._told(error) from error
             time.sleep(random.uniform(0, pause))  # noqa: S311  (spreads retries, no secret)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -92,6 +95,12 @@ class Database:
             return self._is_open
         return False
 
+    def _check_what_is_missing(self, error: BaseException) -> None:
+        """SchemaTooNew where it is missing because a newer taskmill has migrated."""
+        if is_incomplete(error) and self._is_open:
+            with suppress(*FAILURES), self._pool.connection(self.timeout) as connection:
+                schema.check(connection, self.address.shown)
+
     def _told(self, error: BaseException) -> StoreError:
         return translate(error, self.address.shown, self.timeout)
 
@@ -102,7 +111,9 @@ class Database:
             return
         with self._mutex:
             if not self._is_open:
-                if schema.check(connection, self.address.shown) < schema.known_version():
+                # A migration takes what it takes.
+                connection.patience = None
+                if not schema.is_complete(connection, self.address.shown):
                     schema.migrate(connection, self.address.shown)
                 self._set_clock(connection)
                 self._is_open = True
@@ -135,6 +146,8 @@ class Database:
         """Run *work*, which only reads, on what is there: all that it sees is of one moment, and nothing is made."""
 
         def snapshot(connection: Connection) -> T:
+            # Of millions of rows, for somebody who waits and can end it.
+            connection.patience = None
             if not schema.check(connection, self.address.shown):
                 raise StoreUnavailable(
                     f"there is no store in {self.address.shown}: name one with --url, or enqueue a first job"
@@ -177,16 +190,7 @@ class Database:
 
     def _set_clock(self, connection: Connection) -> None:
         before = time.time_ns() // 1_000
-        row = connection.execute("select taskmill.clock(null)").fetchone()
+        row = connection.execute(SQL.clock.encode()).fetchone()
         after = time.time_ns() // 1_000
         if row is not None:
             self._ahead = int(row[0]) - (before + after) // 2
-
-
-def _text(connection: Connection, statement: bytes, parameters: Sequence[bytes | None]) -> str:
-    result = connection.pgconn.exec_params(statement, parameters)
-    if result.status != ExecStatus.TUPLES_OK:
-        message = connection.pgconn.get_error_message()
-        state = result.error_field(DiagnosticField.SQLSTATE)
-        raise OperationalError(message) if state is None else errors.lookup(state.decode())(message)
-    return (result.get_value(0, 0) or b"").decode()

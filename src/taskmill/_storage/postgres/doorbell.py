@@ -17,18 +17,19 @@ from contextlib import suppress
 from typing import Protocol
 
 import psycopg
+from psycopg import OperationalError
 
 from taskmill._storage import forks
+from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.pool import abandon
-from taskmill._storage.postgres.schema import Connection
-from taskmill._storage.sql import Queries
 from taskmill._storage.wake import PATIENCE, Ring, Room, Wake
 from taskmill.errors import StoreError
 
 logger = logging.getLogger("taskmill.storage")
 
-SQL = Queries("taskmill._storage.postgres", "doorbell.sql")
+SQL = Statements("doorbell.sql")
 
 _ROOMS: dict[Room, int] = {"some": 1, "all": 2}
 _DEAF = 0.05
@@ -214,6 +215,7 @@ class Ear:
         connection.execute("listen taskmill")
         # By another connection, as others do: a pooler gives the two to different ones, and this one hears nothing.
         self._database.rows(SQL.echo, (self._echo,))
+        is_asked = False
         while not self._is_closed.is_set():
             is_quiet = True
             for notification in connection.notifies(timeout=_SLICE, stop_after=1):
@@ -226,5 +228,12 @@ class Ear:
                 elif not self.is_heard:
                     self.is_heard = True
                     self._begin_anew()
-            if is_quiet:
+            if not is_quiet:
+                is_asked = False
+            elif is_asked:
+                raise OperationalError("a notification did not come back")
+            else:
                 self._calm_down()
+                # Does the connection still lead anywhere? A pooler's never did.
+                if is_asked := self.is_heard:
+                    self._database.rows(SQL.echo, (self._echo,))

@@ -10,15 +10,15 @@ from taskmill._core.census import Census, HeldLock, KnownSchedule, OpenCrate, Pr
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Backup, Health, Violation
 from taskmill._storage.postgres import surroundings
+from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.database import Database
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.sessions import Session, life_of
 from taskmill._storage.rows import serves_of
-from taskmill._storage.sql import Queries
 from taskmill.errors import BackupFailed
 
-SQL = Queries("taskmill._storage.postgres", "health.sql")
-RULES = Queries("taskmill._storage.postgres", "verification.sql")
+SQL = Statements("health.sql")
+RULES = Statements("verification.sql")
 _EXAMPLES = 5
 
 

@@ -16,14 +16,14 @@ from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._storage.base import Inspection, Outcome, Page, QueueCount, SessionState
+from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.database import Database
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.rows import attempt_of, error_of, job_of, page_of, queue_count
-from taskmill._storage.sql import Queries
 
 T = TypeVar("T")
 
-SQL = Queries("taskmill._storage.postgres", "inspection.sql")
+SQL = Statements("inspection.sql")
 
 # How many jobs are read for one page of a search: where a text is sought in 2 kB of each, some 50 ms.
 _READ = 5_000

@@ -14,14 +14,15 @@ from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.callers.base import Entry
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.frontier import Frontier
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.sessions import PostgresSessions
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.postgres.within import PostgresEntry
 from taskmill._storage.rows import error_text
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "jobs.sql")
+SQL = Statements("jobs.sql")
 
 
 class PostgresJobs(JobStore):
@@ -32,18 +33,18 @@ class PostgresJobs(JobStore):
         self._wake = wake
         self._version = version
         self._sessions = sessions
+        self._frontier = Frontier()
 
     def add(self, jobs: Sequence[NewJob]) -> Sequence[str]:
         calls = tuple(jobs)
         if not calls:
             return []
-        changed, ids = self._database.row(
-            SQL.add, (json.dumps([as_row(call) for call in calls]), len(calls), self._database.wall)
-        )
-        if changed:
+        rows = json.dumps([as_row(call) for call in calls])
+        added = json.loads(self._database.text(SQL.add, (rows, len(calls), self._database.wall)))
+        if added["changed"]:
             self._version.changed()
             self._wake.jobs_added()
-        return ids or [call.job_id for call in calls]
+        return added["ids"] or [call.job_id for call in calls]
 
     def join(self, jobs: Sequence[NewJob]) -> Entry:
         return PostgresEntry(self._database, jobs, [as_row(job) for job in jobs])
@@ -61,6 +62,7 @@ class PostgresJobs(JobStore):
         plain = [settlement for settlement in settlements if is_plain(settlement)]
         others = [settlement for settlement in settlements if not is_plain(settlement)]
         resting = self._wake.resting
+        since = self._frontier.since()
         request = (
             session,
             claim,
@@ -72,6 +74,7 @@ class PostgresJobs(JobStore):
             json.dumps(wants),
             None if queues is None else _texts(queues),
             _texts(knows if wants.get("elsewhere") else ()),
+            since,
             resting,
             self._database.wall,
         )
@@ -79,6 +82,7 @@ class PostgresJobs(JobStore):
         done = json.loads(self._database.text(SQL.turn, request))
         if done["claimed"] and resting is not None:
             self._wake.has_taken()
+        self._frontier.note(since, passed=done["passed"], since=done["begins"] or {})
         news = News.of(done["news"])
         news.ended.extend(settlement.claimed.job_id for settlement in plain)
         news.announce(self._wake)

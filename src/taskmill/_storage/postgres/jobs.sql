@@ -1,8 +1,8 @@
 -- name: add
-select changed, ids from taskmill.add(%s, %s, %s);
+select to_json(taskmill.add($1, $2, $3));
 
 -- name: turn
-select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: bury
 select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fates)s, %(wall)s));

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from taskmill._core.journal import KEPT_CLAIMS, Sheet
 from taskmill._storage.base import JournalStore, Writing
 from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "journals.sql")
+SQL = Statements("journals.sql")
 
 
 class PostgresJournals(JournalStore):

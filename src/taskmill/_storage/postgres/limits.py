@@ -9,11 +9,11 @@ from taskmill._core.instant import to_datetime
 from taskmill._storage.base import LimitStore, LockState
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.sessions import PostgresSessions
 from taskmill._storage.postgres.version import Version
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "limits.sql")
+SQL = Statements("limits.sql")
 
 
 class PostgresLimits(LimitStore):

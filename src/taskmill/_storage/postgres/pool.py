@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 
 from taskmill._storage import forks
 from taskmill._storage.postgres.address import Address
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.connection import Connection
 from taskmill.errors import StoreBusy
 
 

@@ -10,10 +10,10 @@ from taskmill._storage.base import ScheduleState, ScheduleStore
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.jobs import as_row
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "schedules.sql")
+SQL = Statements("schedules.sql")
 
 
 class PostgresSchedules(ScheduleStore):

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
-from typing import Any
 
-import psycopg
-
-from taskmill._storage.migrations import Migration, check_usable, migrations_of, missing_behind
+from taskmill._storage.migrations import check_usable, missing_behind
+from taskmill._storage.postgres.connection import Connection
+from taskmill._storage.postgres.naming import known_version, migrations, versioned
 from taskmill.errors import NotAStore
 
-Connection = psycopg.Connection[tuple[Any, ...]]
-
-_MIGRATIONS = "taskmill._storage.postgres.migrations"
 _FUNCTIONS = "taskmill._storage.postgres.functions"
 _HAS_META = "select 1 from pg_tables where schemaname = 'taskmill' and tablename = 'meta'"
+_OUTDATED = """
+select oid::regprocedure::text from pg_proc
+where pronamespace = 'taskmill'::regnamespace and substring(proname from '^v([0-9]+)_')::integer < %s
+"""
+_HAS_FUNCTION = "select 1 from pg_proc where pronamespace = 'taskmill'::regnamespace and proname = %s"
 # The same for all taskmills, so that one migrates at a time; the other numbers are in functions/changes.sql.
 _MIGRATING = 7261
-
-
-def known_version() -> int:
-    """The newest schema that this taskmill can work with."""
-    return max(known.number for known in _migrations())
 
 
 def version(connection: Connection) -> int:
@@ -52,13 +47,24 @@ def _number(connection: Connection, name: str) -> int | None:
     return int(row[0]) if row is not None and str(row[0]).isdecimal() else None
 
 
+def is_complete(connection: Connection, where: str) -> bool:
+    """Whether the database has all that this taskmill uses; SchemaTooNew as `check`."""
+    if check(connection, where) < known_version():
+        return False
+    function = versioned("taskmill.turn(", known_version())[len("taskmill.") : -1]
+    return connection.execute(_HAS_FUNCTION, (function,)).fetchone() is not None
+
+
 def migrate(connection: Connection, where: str) -> None:
-    """Bring the database to the known version, if it is not there or beyond, all or nothing."""
+    """Bring the database to the known version, if it is not there or beyond, all or nothing.
+
+    One that is beyond gets the functions of this version, if it was made or migrated past it without.
+    """
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (_MIGRATING,))
-        missing = list(missing_behind(check(connection, where), _migrations()))
-        if not missing:
+        if is_complete(connection, where):
             return
+        missing = list(missing_behind(version(connection), migrations()))
         connection.execute("create schema if not exists taskmill")
         for step in missing:
             connection.execute(step.script.encode())
@@ -71,12 +77,9 @@ def migrate(connection: Connection, where: str) -> None:
         # Bodies are looked at when they are called: the functions refer to each other.
         connection.execute("set local check_function_bodies = off")
         for function in _functions():
-            connection.execute(function.encode())
-
-
-@cache
-def _migrations() -> list[Migration]:
-    return migrations_of(_MIGRATIONS)
+            connection.execute(versioned(function, known_version()).encode())
+        for row in connection.execute(_OUTDATED, (_number(connection, "usable from"),)).fetchall():
+            connection.execute(f"drop function {row[0]}".encode())
 
 
 def _functions() -> list[str]:

@@ -16,11 +16,11 @@ select exists (select 1 from taskmill.session where id = %s and is_asked_to_stop
 -- name: end
 select to_json(taskmill.end_session(%s, %s));
 
--- name: known
-select id, parent, process, boot, slots, is_silent from taskmill.known_sessions(%s);
-
--- name: is_anybody_left_waiting
-select exists (select 1 from taskmill.awaited_locks());
+-- name: look
+select json_build_array(
+    array(select json_build_array(id, parent, process, boot, slots, is_silent) from taskmill.known_sessions($1)),
+    exists (select 1 from taskmill.awaited_locks())
+);
 
 -- name: rescue
 select rescued, to_json(news) from taskmill.rescue(%(candidates)s, %(gone)s, %(wall)s, %(monotonic)s);

@@ -9,10 +9,10 @@ from taskmill._core.instant import MINUTE
 from taskmill._core.tally import KEPT_MINUTES, Tally
 from taskmill._storage.base import StatisticStore
 from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
-from taskmill._storage.sql import Queries
 
-SQL = Queries("taskmill._storage.postgres", "statistics.sql")
+SQL = Statements("statistics.sql")
 
 
 class PostgresStatistics(StatisticStore):

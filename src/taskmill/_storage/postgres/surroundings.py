@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from taskmill._core.finding import Finding, error, note, warning
 from taskmill._core.wording import sized
 from taskmill._storage.postgres.address import Address
-from taskmill._storage.postgres.schema import Connection
-from taskmill._storage.sql import Queries
+from taskmill._storage.postgres.connection import Connection
+from taskmill._storage.postgres.naming import Statements
 
-SQL = Queries("taskmill._storage.postgres", "surroundings.sql")
+SQL = Statements("surroundings.sql")
 
 _OLDEST = 150_000
 _LONG_TRANSACTION = 60

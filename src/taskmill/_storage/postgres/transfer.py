@@ -13,17 +13,17 @@ from taskmill._core.job import State
 from taskmill._core.journal import Sheet
 from taskmill._core.record import Job
 from taskmill._storage.base import Crate, Load, Page, ScheduleState, Transfer
+from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
-from taskmill._storage.postgres.schema import Connection
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.records import load_of, load_text
 from taskmill._storage.rows import attempt_of, attempt_row, job_of, row_of
-from taskmill._storage.sql import Queries
 
 T = TypeVar("T")
 
-SQL = Queries("taskmill._storage.postgres", "transfer.sql")
+SQL = Statements("transfer.sql")
 
 
 class PostgresTransfer(Transfer):

@@ -11,6 +11,7 @@ from taskmill.errors import NotAStore, StoreBusy, StoreError, StoreRefused, Stor
 FAILURES = (psycopg.Error, UnicodeError)
 
 _COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
+_MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 
 
@@ -24,6 +25,11 @@ def is_loss(error: BaseException) -> bool:
     return isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not isinstance(
         error, (*_COLLISIONS, *_WAITED_IN_VAIN, errors.DiskFull, errors.OutOfMemory)
     )
+
+
+def is_incomplete(error: BaseException) -> bool:
+    """Whether a part of the schema is not there."""
+    return isinstance(error, _MISSING)
 
 
 def translate(error: BaseException, where: str, waited: float) -> StoreError:
@@ -41,7 +47,7 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
                 f"{where} does not allow it ({told}): grant the user create on the database, and all on the schema "
                 "taskmill"
             )
-        case errors.UndefinedTable() | errors.UndefinedFunction() | errors.UndefinedColumn():
+        case _ if is_incomplete(error):
             return NotAStore(f"{where} has no whole schema of taskmill ({told}): restore it from a backup")
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return NotAStore(f"{where} is damaged ({told}): restore it from a backup")

@@ -14,11 +14,11 @@ from psycopg.pq import TransactionStatus
 from taskmill._core.job import NewJob
 from taskmill._storage.callers.base import AsyncCaller, Caller, Entry
 from taskmill._storage.postgres.database import Database
+from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.trouble import FAILURES, translate
-from taskmill._storage.sql import Queries
 from taskmill.errors import CannotJoin
 
-SQL = Queries("taskmill._storage.postgres", "within.sql")
+SQL = Statements("within.sql")
 
 _ELSEWHERE = (errors.InvalidSchemaName, errors.UndefinedFunction, errors.UndefinedTable)
 

@@ -12,9 +12,10 @@ from taskmill._app.options import CallOptions
 from taskmill._app.settings import CallSettings
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import ErrorInfo
-from taskmill._core.journal import Progress, lines_of
+from taskmill._core.journal import lines_of
 from taskmill._core.label import label_of
 from taskmill._core.record import Job as Record
+from taskmill._core.remark import Progress
 from taskmill._core.wording import clean
 from taskmill._web import audit
 from taskmill._web.api import shapes

@@ -27,8 +27,12 @@ create or replace function taskmill.add(
     _jobs json, _count integer, _wall bigint, out changed boolean, out ids text[]
 )
 language plpgsql as $$
+declare
+    stored record;
 begin
-    select s.changed, s.ids into changed, ids from taskmill.store(_jobs, _count, _wall) s;
+    stored := taskmill.store(_jobs, _count, _wall);
+    changed := stored.changed;
+    ids := stored.ids;
     if changed then
         perform taskmill.ring();
     end if;

@@ -10,15 +10,42 @@ $$;
 -- needs this asks for it before it locks any row, or two could wait for each other.
 create or replace function taskmill.alone() returns void language plpgsql as $$
 begin
-    perform set_config('lock_timeout', '5000', true);
-    perform pg_advisory_xact_lock(7262, 0);
+    perform taskmill.one_at_a_time(7262, 0);
 end $$;
 
 -- What a session holds changes by its own turns and by whoever ends it, one at a time.
 create or replace function taskmill.alone_with(_session bigint) returns void language plpgsql as $$
 begin
+    perform taskmill.one_at_a_time(7263, (_session % 2000000000)::integer);
+end $$;
+
+-- That lock, until the transaction ends. It is held for moments, unless the client of who has it takes no answer or sends
+-- nothing more: it stands still, or the way to it is gone without a word, which TCP may need hours to find out.
+create or replace function taskmill.one_at_a_time(_kind integer, _number integer) returns void language plpgsql as $$
+begin
     perform set_config('lock_timeout', '5000', true);
-    perform pg_advisory_xact_lock(7263, (_session % 2000000000)::integer);
+    if pg_try_advisory_xact_lock(_kind, _number) then
+        return;
+    end if;
+    begin
+        perform set_config('lock_timeout', '1000', true);
+        perform pg_advisory_xact_lock(_kind, _number);
+    exception when lock_not_available then
+        perform taskmill.end_holder(_kind, _number, true);
+        perform set_config('lock_timeout', '5000', true);
+        perform pg_advisory_xact_lock(_kind, _number);
+    end;
+    perform set_config('lock_timeout', '5000', true);
+end $$;
+
+-- End the connection of who has that lock, perhaps only if it waits for its client: what it has not committed never was.
+create or replace function taskmill.end_holder(_kind integer, _number integer, _if_waiting boolean) returns void
+language plpgsql as $$
+begin
+    perform pg_terminate_backend(l.pid) from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+    where l.locktype = 'advisory' and l.classid = _kind and l.objid = _number and l.granted
+    and l.database = (select oid from pg_database where datname = current_database())
+    and (not _if_waiting or a.state = 'idle in transaction' or a.wait_event = 'ClientWrite');
 end $$;
 
 create or replace function taskmill.no_news() returns taskmill.news language sql immutable as $$

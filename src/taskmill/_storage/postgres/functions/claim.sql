@@ -1,7 +1,8 @@
 -- What comes next.
 
--- What waits, seen from above: for each lane that is asked for, when its first job is due. wants: how many for each executor.
-create or replace function taskmill.look(_wants json, _queues text[], _knows text[])
+-- What waits, seen from above: for each lane that is asked for, when its first job is due, or null. wants: how many for each
+-- executor; since: for some lanes, an instant before which nothing waits.
+create or replace function taskmill.look(_wants json, _queues text[], _knows text[], _since json)
 returns table (lane integer, serves text, priority smallint, run_at bigint) language plpgsql stable as $$
 #variable_conflict use_column
 begin
@@ -12,9 +13,11 @@ begin
     select l.id, w.serves, l.priority, f.run_at
     from taskmill.lane l
     join wanted w on w.serves = case when l.executor like 'elsewhere:%' then 'elsewhere' else l.executor end
-    cross join lateral (
-        select q.run_at from taskmill.waiting q where q.lane = l.id order by q.run_at, q.job limit 1
-    ) f
+    left join lateral (
+        select q.run_at from taskmill.waiting q
+        where q.lane = l.id and q.run_at >= coalesce((_since ->> l.id::text)::bigint, 0)
+        order by q.run_at, q.job limit 1
+    ) f on true
     where (_queues is null or l.queue = any(_queues))
     and not exists (select 1 from taskmill.pause p where p.queue = l.queue)
     and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows));
@@ -28,21 +31,26 @@ begin
     );
 end $$;
 
--- Up to _want jobs of lanes that share priority and executor; which they are. What another turn has its hands on is passed
--- over. Those with a lock are left to a turn that is alone.
+-- How many places in the lines this transaction has read, those of jobs included that are gone and not cleared away.
+create or replace function taskmill.places_read() returns bigint language sql stable as $$
+    select pg_stat_get_xact_tuples_returned('taskmill.waiting_pkey'::regclass)
+$$;
+
+-- Up to _want jobs of lanes that share priority and executor, of which the first is due at _first; which they are. What
+-- another turn has its hands on is passed over. Those with a lock are left to a turn that is alone.
 create or replace function taskmill.claim_from(
-    _lanes integer[], _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
+    _lanes integer[], _first bigint, _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
 ) returns bigint[] language plpgsql as $$
 declare
     taken bigint[];
 begin
     if cardinality(_lanes) > 1 or _is_alone then
-        return taskmill.claim_across(_lanes, _want, _session, _claim, _is_alone, _now);
+        return taskmill.claim_across(_lanes, _first, _want, _session, _claim, _is_alone, _now);
     end if;
     with taken as (
         delete from taskmill.waiting where ctid = any(array(
             select ctid from taskmill.waiting
-            where lane = _lanes[1] and run_at <= _now and not has_lock
+            where lane = _lanes[1] and run_at between _first and _now and not has_lock
             order by run_at, job limit _want for update skip locked
         )) returning job
     ),
@@ -58,7 +66,7 @@ end $$;
 
 -- The same where lanes must be merged or locks asked for: round by round the next of all, of which some may not be had.
 create or replace function taskmill.claim_across(
-    _lanes integer[], _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
+    _lanes integer[], _first bigint, _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
 ) returns bigint[] language plpgsql as $$
 declare
     total bigint[] := '{}';
@@ -72,7 +80,7 @@ begin
         candidates := array(
             select c.ctid from unnest(_lanes) l (id) cross join lateral (
                 select w.ctid, w.run_at, w.job from taskmill.waiting w
-                where w.lane = l.id and w.run_at <= _now
+                where w.lane = l.id and w.run_at between _first and _now
                 and (behind.job is null or (w.run_at, w.job) > (behind.run_at, behind.job))
                 order by w.run_at, w.job limit _want - cardinality(total)
             ) c

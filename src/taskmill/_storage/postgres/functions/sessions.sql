@@ -92,9 +92,7 @@ begin
     if pg_try_advisory_xact_lock(7263, (_session % 2000000000)::integer) then
         return true;
     end if;
-    perform pg_terminate_backend(pid) from pg_locks
-    where locktype = 'advisory' and classid = 7263 and objid = (_session % 2000000000) and granted
-    and database = (select oid from pg_database where datname = current_database());
+    perform taskmill.end_holder(7263, (_session % 2000000000)::integer, false);
     return false;
 end $$;
 

@@ -1,10 +1,12 @@
 -- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
 -- an array of the fields of a Claimed.
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json
+--   _since: where lines begin, as far as the caller knows; passed: of how many places at their beginning the jobs are gone
 --   _listener: takes no more rings if something was claimed, because it does not rest then
 create or replace function taskmill.turn(
     _session bigint, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
-    _results text[], _others json, _wants json, _queues text[], _knows text[], _listener bigint, _wall bigint
+    _results text[], _others json, _wants json, _queues text[], _knows text[], _since json, _listener bigint,
+    _wall bigint
 ) returns json language plpgsql
 -- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
@@ -14,6 +16,8 @@ declare
     news taskmill.news := taskmill.no_news();
     is_alone boolean;
     next_at bigint;
+    passed bigint;
+    begins json;
     claimed bigint[];
     settlement record;
 begin
@@ -43,16 +47,20 @@ begin
     -- What a turn under the same number claimed, whose reply was lost.
     claimed := array(select id from taskmill.held_under(_session, _claim));
     if cardinality(claimed) = 0 then
-        claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, is_alone, _now);
+        claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, _since, is_alone, _now);
         news.changed := news.changed or cardinality(claimed) > 0;
     end if;
     if _listener is not null and cardinality(claimed) > 0 then
         update taskmill.listener set room = 0 where id = _listener and room > 0;
     end if;
     perform taskmill.tell(news);
-    select min(run_at) into next_at from taskmill.look(_wants, _queues, _knows);
+    passed := taskmill.places_read();
+    -- Whoever enqueues at this moment has read the clock before: some seconds are left to them.
+    select min(run_at), json_object_agg(lane, least(run_at, _now - 5000000)) into next_at, begins
+    from taskmill.look(_wants, _queues, _knows, _since);
+    passed := taskmill.places_read() - passed;
     return json_build_object(
-        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'claimed', case when cardinality(claimed) > 0 then taskmill.told(claimed) end
+        'news', news, 'next_at', least(next_at, taskmill.next_expiry()), 'passed', passed, 'begins', begins, 'claimed', case when cardinality(claimed) > 0 then taskmill.told(claimed) end
     );
 end $$;
 
@@ -85,7 +93,7 @@ end $$;
 
 -- By priority (high first) from the lanes that are due; which they are.
 create or replace function taskmill.claim(
-    _session bigint, _claim bigint, _wants json, _queues text[], _knows text[], _is_alone boolean, _now bigint
+    _session bigint, _claim bigint, _wants json, _queues text[], _knows text[], _since json, _is_alone boolean, _now bigint
 ) returns bigint[] language plpgsql as $$
 declare
     -- Of each executor, how many it were.
@@ -99,12 +107,12 @@ begin
         return total;
     end if;
     for due in
-        select serves, array_agg(lane) as lanes from taskmill.look(_wants, _queues, _knows)
+        select serves, array_agg(lane) as lanes, min(run_at) as first from taskmill.look(_wants, _queues, _knows, _since)
         where run_at <= _now group by serves, priority order by priority desc, serves
     loop
         want := (_wants ->> due.serves)::integer - coalesce((counts ->> due.serves)::integer, 0);
         if want > 0 then
-            taken := taskmill.claim_from(due.lanes, want, _session, _claim, _is_alone, _now);
+            taken := taskmill.claim_from(due.lanes, due.first, want, _session, _claim, _is_alone, _now);
             counts := jsonb_set(
                 counts, array[due.serves],
                 to_jsonb(coalesce((counts ->> due.serves)::integer, 0) + cardinality(taken))
