@@ -365,7 +365,8 @@ class TestActing:
         [kind] = program.get("/errors")["kinds"]
 
         assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["mark"]})["done"] == 2
-        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["mark"]})["found"] == 0
+        # What is shown of errors may be a moment old.
+        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["mark"]})["done"] == 0
 
     def test_a_call_is_enqueued_with_values_of_every_kind(self, mill: Mill, program: Program) -> None:
         got: list[Any] = []
