@@ -60,6 +60,7 @@ STAYS = [
     "no such file: /etc/passwd",
     "https://example.org/a:b@c",
     "ann@example.org: no such user",
+    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     "the author: ann, page=3",
     "unexpected token '<' at line 3",
     "a basic set",

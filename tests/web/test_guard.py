@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,20 @@ class TestWhoIsLetIn:
 
         assert answer.status == 403
         assert stranger.get("/").status == 303
+
+    def test_who_guesses_wrong_has_to_wait(self, stranger: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("taskmill._web.access.DELAY", 0.05)
+        stranger.get("/login")
+        wrong = {"authorization": f"Bearer {TOKEN}x"}
+
+        for guess in (
+            lambda: stranger.post("/login", {"token": "x"}),
+            lambda: stranger.send("GET", "/api/v1/jobs", headers=wrong),
+            lambda: stranger.send("GET", "/", headers=wrong),
+        ):
+            began_at = time.monotonic()
+            guess()
+            assert time.monotonic() - began_at >= 0.05
 
     @pytest.mark.parametrize("value", ["", "x", TOKEN, TOKENS.pass_for("view")[:-1], "ü"])
     def test_nobody_makes_the_cookie_himself(self, value: str, stranger: Browser) -> None:
@@ -378,6 +393,13 @@ class TestWhatIsAskedFor:
 
         assert Browser(mill.dashboard(auth=None)).get(f"{path}?{urlencode({'after': after})}").status == 200
         mill.close()
+
+    def test_no_more_pages_are_kept_told_than_the_server_can_bear(
+        self, operator: Browser, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("taskmill._web.live._MOST_STREAMS", 0)
+
+        assert operator.get("/live").status == 503
 
     @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 20_000])
     def test_what_is_no_form_is_refused(self, body: bytes, operator: Browser) -> None:

@@ -22,7 +22,7 @@ def test_a_running_job_shows_how_far_it_is_and_so_does_the_list(mill: Mill, brow
 
     for path in ("/jobs/j", "/jobs"):
         page = browser.get(path).body
-        assert '<progress max="1" value="0.5000"></progress>' in page
+        assert '<progress aria-label="How far it is" max="1" value="0.5000"></progress>' in page
         assert "1234567 of 2469134" in page
         assert "rows" in page
 
@@ -32,7 +32,7 @@ def test_without_a_total_the_bar_says_only_that_it_goes_on(mill: Mill, browser: 
 
     page = browser.get("/jobs/j").body
 
-    assert '<progress></progress> <span class="num">0.5</span></p>' in page
+    assert '<progress aria-label="How far it is"></progress> <span class="num">0.5</span></p>' in page
 
 
 def test_a_job_shows_its_lines_by_attempt_and_what_is_left_out(mill: Mill, browser: Browser) -> None:

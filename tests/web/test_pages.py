@@ -77,6 +77,24 @@ class TestTrouble:
         assert answer.status == 503
         assert "is not a SQLite database" in answer.body or "no SQLite" in answer.body
 
+    @pytest.mark.parametrize("path", ["/", "/jobs", "/audit", "/api/v1/overview", "/api/v1/jobs"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://:hunter2@127.0.0.1:1/0?timeout=0.01",
+            "postgresql://ann:hunter2@127.0.0.1:1/x?timeout=0.01",
+        ],
+    )
+    def test_the_password_of_a_store_is_told_nobody(self, url: str, path: str) -> None:
+        mill = Mill(url)
+
+        answer = Browser(mill.dashboard(auth=None)).get(path)
+        mill.close()
+
+        assert answer.status == 503
+        assert "127.0.0.1:1" in answer.body
+        assert "hunter2" not in answer.body
+
     def test_after_trouble_it_goes_on(self, mill: Mill, browser: Browser, tmp_path: Path) -> None:
         mill.app.storage.jobs.add([a_job("a")])
         assert browser.get("/jobs").status == 200

@@ -62,6 +62,16 @@ def test_one_that_starts_is_well_and_not_ready(watched: Watched) -> None:
     assert watched.ask("/readyz") == ("503 Service Unavailable", "starting\n")
 
 
+def test_one_that_drains_is_well_and_not_ready(watched: Watched) -> None:
+    watched.house.start()
+
+    watched.house.supervisor.ask_to_stop()
+
+    told = "stopping: running jobs may finish within 25 s\n"
+    assert watched.ask("/readyz") == ("503 Service Unavailable", told)
+    assert watched.ask("/healthz") == ("200 OK", told)
+
+
 def test_one_whose_store_cannot_be_reached_is_well_and_not_ready(watched: Watched) -> None:
     watched.house.start()
     assert watched.ask("/readyz").status == "200 OK"

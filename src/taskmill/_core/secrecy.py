@@ -14,25 +14,52 @@ _NAMES = (
     r"passw(or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|auth(orization)?$|credential"
     r"|cookie|^pwd$|^pin$|session[_-]?id"
 )
+# One of these is in each such name.
+_SIGNS = (
+    "passw",
+    "passphrase",
+    "secret",
+    "token",
+    "key",
+    "auth",
+    "credential",
+    "cookie",
+    "pwd",
+    "pin",
+    "session",
+)
 # What nobody takes for a word that happens to stand in the text.
 _SHORTEST = 4
 _DEEPEST = 12
 
 # In this order: what one of them leaves, the next one reads. None starts in the middle of a word, or gives back what it
 # has taken of one: a long text without a secret is read once.
-_KEYS = re.compile(r"-----BEGIN ([A-Z ]*+)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
-_IN_URLS = re.compile(r"(?P<before>(?<![\w+.-])[a-zA-Z][\w+.-]*+://[^\s/:@'\"]*+:)[^\s/'\"]+(?P<after>@)")
+_KEYS = re.compile(r"-----BEGIN ([A-Z ]{0,40}PRIVATE KEY)-----.*?(?:-----END \1-----|\Z)", re.DOTALL)
+_IN_URLS = re.compile(r"(?P<before>://[^\s/:@'\"]*+:)[^\s/'\"]+(?P<after>@)")
 _COOKIES = re.compile(r"(?P<before>\bCookie: ?)[^\n'\"]+", re.IGNORECASE)
 _SCHEMES = re.compile(r"(?P<before>\b(?:Bearer|Basic|Digest) +)[\w.~+/=-]{8,}+", re.IGNORECASE)
 _TOKENS = re.compile(
     r"(?<![\w-])(?:eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+"  # JSON web tokens
-    r"|gh[a-z]_\w{20,}+|github_pat_\w{20,}+|glpat-[\w-]{16,}+"
+    r"|gh[pousr]_\w{20,}+|github_pat_\w{20,}+|glpat-[\w-]{16,}+"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}(?!\w)|xox[a-z]-[\w-]{10,}+|[sr]k_(?:live|test)_\w{10,}+|sk-[\w-]{20,}+)"
 )
 # ``password=x``, ``"password": "x"``, ``Password: x``; of a text that was cut, the second quote may be missing.
 _NAME = re.compile(r"(?<![\w-])(?P<name>[A-Za-z_][\w-]*+)[\"']?\s?[=:]\s?")
 _LITERAL = re.compile(r"[bruf]{0,2}(?:\"(?:[^\"\\\n]|\\.)*+\"?|'(?:[^'\\\n]|\\.)*+'?)")
 _VALUE = re.compile(rf"{_LITERAL.pattern}|[^\s\"',;&()\[\]{{}}]+")
+_STARTS = (
+    *("eyj", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "akia", "asia", "xox"),
+    *("k_live_", "k_test_", "sk-"),
+)
+_PUT = rf"\g<before>{HIDDEN}"
+# With what stands in its place, and what is in every text in which there is one: to look for that first is quick.
+_FORMS = (
+    (_KEYS, HIDDEN, ("private key-",)),
+    (_IN_URLS, rf"{_PUT}\g<after>", ("://",)),
+    (_COOKIES, _PUT, ("cookie:",)),
+    (_SCHEMES, _PUT, ("bearer ", "basic ", "digest ")),
+    (_TOKENS, HIDDEN, _STARTS),
+)
 _FRAME = re.compile(r'\s*(?:\| *)?File "')
 
 
@@ -43,8 +70,10 @@ class Secrecy:
     """
 
     def __init__(self, more: Iterable[str] | None = ()) -> None:
+        words = () if more is None else tuple(more)
+        self._signs = (*_SIGNS, *(word.lower() for word in words))
         self._names = (
-            None if more is None else re.compile("|".join([_NAMES, *map(re.escape, more)]), re.IGNORECASE)
+            None if more is None else re.compile("|".join([_NAMES, *map(re.escape, words)]), re.IGNORECASE)
         )
 
     def is_secret(self, name: object) -> bool:
@@ -81,17 +110,16 @@ class Secrecy:
         # The longest first: one may be a part of another one.
         for value in sorted(values, key=len, reverse=True):
             text = text.replace(value, HIDDEN)
-        text = _KEYS.sub(HIDDEN, text)
-        text = _IN_URLS.sub(rf"\g<before>{HIDDEN}\g<after>", text)
-        text = _COOKIES.sub(rf"\g<before>{HIDDEN}", text)
-        text = _SCHEMES.sub(rf"\g<before>{HIDDEN}", text)
-        text = _TOKENS.sub(HIDDEN, text)
-        return "\n".join(self._lines(text.split("\n")))
+        for pattern, put, signs in _FORMS:
+            if _has_one_of(text, signs):
+                text = pattern.sub(put, text)
+        return "\n".join(self._lines(text.split("\n"))) if _has_one_of(text, self._signs) else text
 
     def _lines(self, lines: Iterable[str]) -> Iterator[str]:
         is_code = False
         for line in lines:
-            yield "".join(self._parts(line, _LITERAL if is_code else _VALUE))
+            has_name = _has_one_of(line, self._signs)
+            yield "".join(self._parts(line, _LITERAL if is_code else _VALUE)) if has_name else line
             is_code = _FRAME.match(line) is not None
 
     def _parts(self, line: str, value: re.Pattern[str]) -> Iterator[str]:
@@ -121,3 +149,8 @@ class Secrecy:
             case list() | tuple() | set() | frozenset():
                 for inner in value:
                     yield from self._values(inner, is_hidden=is_hidden, depth=depth + 1)
+
+
+def _has_one_of(text: str, signs: Iterable[str]) -> bool:
+    lowered = text.lower()
+    return any(sign in lowered for sign in signs)
