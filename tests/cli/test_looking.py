@@ -202,6 +202,14 @@ class TestSchedules:
 
 
 class TestFollow:
+    def test_kinds_of_errors_cannot_be_followed(self, shell: Shell, charge: Task[[str], None]) -> None:
+        charge.enqueue("1")
+
+        told = shell("jobs", "--follow", "--kind", "1a2b3c")
+
+        assert (told.status, told.out) == (2, "")
+        assert "--state failed" in told.err
+
     def test_each_change_is_a_line(self, programs: Programs, mill: Mill, charge: Task[[str], None]) -> None:
         before = charge.enqueue("1")
         program = programs.start("jobs", "--task", "shop.charge", "--follow", "--json")

@@ -95,4 +95,5 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     mill = Mill(f"sqlite:///{tmp_path}/jobs.db")
 
     assert "no jobs" in shown(mill)
+    assert "no such job" in shown(mill.result("x"))
     assert list(tmp_path.iterdir()) == []

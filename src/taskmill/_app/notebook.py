@@ -34,7 +34,7 @@ def of_result(app: Application, job_id: str, task: str) -> str:
     """What is known of the job, by one read."""
 
     def body() -> str:
-        job = app.storage.inspection.job(job_id)
+        job = app.storage.inspection.job(job_id) if app.storage.exists() else None
         if job is None:
             return "<p>The store holds no such job (any more).</p>"
         return _table((), _facts(app, job))

@@ -20,6 +20,7 @@ from taskmill._core.label import label_of
 from taskmill._core.record import Job
 from taskmill._core.wording import clean
 from taskmill._storage.base import Storage
+from taskmill.errors import ConfigurationError
 
 _COLUMNS = (
     Column("JOB"),
@@ -54,6 +55,10 @@ def configure(parser: Parser) -> None:
 
 def _list(app: Application, arguments: Any) -> int:
     wanted = filtering.filter_of(arguments)
+    if arguments.follow and arguments.kind is not None:
+        raise ConfigurationError(
+            "--follow knows no kinds of errors: give it --state failed, or list without --follow"
+        )
     if arguments.follow:
         return _follow(app, arguments, wanted)
     jobs = [*filtering.jobs_of(app, wanted, arguments.kind, limit=arguments.limit)]
@@ -80,7 +85,7 @@ def _attempts(job: Job) -> str:
 
 
 def _follow(app: Application, arguments: Any, wanted: Filter) -> int:
-    """Until it is interrupted, or nobody reads any more; of the kind of an error, it is not asked."""
+    """Until it is interrupted, or nobody reads any more."""
     changes = _Changes(app.storage)
     latest = [*filtering.jobs_of(app, wanted, None, limit=arguments.limit)]
     for job in reversed(latest):
