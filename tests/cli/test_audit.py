@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import getpass
 import os
+from collections.abc import Sequence
 
 import pytest
 
 from taskmill import Mill
+from taskmill._app import steering
+from taskmill._app.application import Application
+from taskmill._cli import exit_code
 from tests.cli.shell import Shell
 from tests.conformance.builders import a_job
 
@@ -30,6 +34,25 @@ def test_each_act_is_noted_with_the_user_of_the_terminal(shell: Shell, mill: Mil
     ]
     assert {deed.who for deed in noted} == {getpass.getuser()}
     assert all(deed.origin.startswith("terminal of ") for deed in noted)
+
+
+def test_what_is_interrupted_is_noted_as_far_as_it_came(
+    shell: Shell, mill: Mill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mill.app.storage.jobs.add([a_job("a"), a_job("b"), a_job("c")])
+    delete, left = steering.delete, iter([True, True])
+
+    def interrupted(app: Application, job_ids: Sequence[str]) -> int:
+        if not next(left, False):
+            raise KeyboardInterrupt
+        return delete(app, job_ids)
+
+    monkeypatch.setattr(steering, "delete", interrupted)
+
+    assert shell("jobs", "delete", "--all", "--yes")[0] == exit_code.INTERRUPTED
+
+    [(_, deed)] = mill.app.storage.audit.page(limit=9).deeds
+    assert (deed.what, deed.number) == ("delete", 2)
 
 
 def test_a_user_without_a_name_is_a_number(shell: Shell, mill: Mill, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -127,6 +128,12 @@ class TestLines:
         assert [line.message for line in lines_of([*first, *second], attempt=2)] == ["b"]
 
 
+# Numbers that cannot be shown.
+ODD = [
+    json.dumps([*pair, "x", 1]) for pair in [(10**400, 1), (1, 10**400), (math.inf, 1), ("x", 1), ([], None)]
+]
+
+
 class TestProgress:
     @pytest.mark.parametrize(
         "done, total, share",
@@ -148,6 +155,6 @@ class TestProgress:
         assert progress == Progress(done, total, "text", to_datetime(7))
         assert progress.share == share
 
-    @pytest.mark.parametrize("text", [None, "", "[]", "[1,2,3", "null", json.dumps([1, 2, "x", "y"])])
+    @pytest.mark.parametrize("text", [None, "", "[]", "[1,2,3", "null", json.dumps([1, 2, "x", "y"]), *ODD])
     def test_of_a_damaged_one_there_is_none(self, text: str | None) -> None:
         assert progress_of(text) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -93,6 +94,16 @@ def test_values_are_taken_out_wherever_they_stand() -> None:
     assert USUAL.scrubbed("ann/hunter2 on 8080 with k3yk3y, abc", values) == (
         f"ann/{HIDDEN} on 8080 with {HIDDEN}, abc"
     )
+
+
+@pytest.mark.parametrize("secret", ["line\nbreak", "back\\slash", "both \" and '", "ünïcode"])
+def test_they_are_taken_out_as_repr_and_json_write_them_too(secret: str) -> None:
+    values = USUAL.values_in({"password": secret})
+    written = [secret, repr(secret), json.dumps([secret]), json.dumps([secret], ensure_ascii=False)]
+
+    scrubbed = [USUAL.scrubbed(f"x {text} x", values) for text in written]
+
+    assert scrubbed == [f"x {text} x" for text in (HIDDEN, f"'{HIDDEN}'", *[f'["{HIDDEN}"]'] * 2)]
 
 
 def test_of_two_values_the_longer_one_is_taken_out_whole() -> None:

@@ -190,3 +190,21 @@ class TestSteering:
         assert mill.purge() == 5
         assert mill.purge(ended=True) == 1
         assert steering.queues(mill.app) == []
+
+    def test_purge_ends_while_others_enqueue(
+        self, mill: Mill, add: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(steering, "_BATCH", 2)
+        add.map(range(3))
+        jobs, calls = mill.app.storage.jobs, iter(range(9))
+        purge = jobs.purge
+
+        def beside(**wanted: Any) -> int:
+            next(calls)
+            deleted = purge(**wanted)
+            add.enqueue(1)
+            return deleted
+
+        monkeypatch.setattr(jobs, "purge", beside)
+
+        assert mill.purge() == 5

@@ -60,6 +60,7 @@ def take(address: str) -> None:
         "filters": ("/jobs?tag=receipt&lowest=10&enqueued_from=2026-01-01T08:00", WIDE, "light"),
         "schedules-dark": ("/schedules", WIDE, "dark"),
         "workers": ("/workers", WIDE, "light"),
+        "audit": ("/audit", WIDE, "light"),
         "phone": ("/", PHONE, "light"),
     }
     tokens = Tokens(TOKENS)

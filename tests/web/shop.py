@@ -10,12 +10,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskmill import Cancel, Mill, Retry, cron, every
+from taskmill._core.deed import Deed
+from taskmill._core.identity import new_job_id
 from taskmill._core.instant import MINUTE
 from taskmill._core.tally import WAITED, Tally
 
 mill = Mill("sqlite:///shop.db")
 GATE = threading.Event()
 STARTED = threading.Semaphore(0)
+
+
+DEEDS = (
+    ("deploy", "terminal of build-runner-7f9c", "pause", "mail", 1),
+    ("ann@example.org", "10.4.0.17", "retry", "jobs with state=failed, task=shop.mail.send_receipt", 12),
+    ("deploy", "terminal of build-runner-7f9c", "resume", "mail", 1),
+    ("token", "10.4.0.9", "stop of the worker of session", "41", 1),
+    ("bob@example.org", "10.4.0.23", "pause of schedule", "shop.sync_prices", 1),
+    ("bob@example.org", "10.4.0.23", "resuming of schedule", "shop.sync_prices", 1),
+    ("ann@example.org", "10.4.0.17", "cancel", "019a2b7c-3d7e-7f4a-8b5c-6d7e8f9a0b1c", 0),
+    ("ann@example.org", "10.4.0.17", "purge of ended jobs", "imports", 4_210),
+)
 
 
 @mill.task(name="shop.orders.import_orders", retries=2, queue="imports")
@@ -103,6 +117,8 @@ def fill(store: Mill, *, jobs: int = 60) -> None:
         )
     cancelled = resize.using(delay=86_400).enqueue("/srv/images/never.jpg", 1, 1)
     cancelled.cancel()
+    for who, origin, what, subject, number in DEEDS:
+        store.app.storage.audit.append(Deed(new_job_id(), who, origin, what, subject, number))
 
 
 def spread_out(store: Mill) -> None:

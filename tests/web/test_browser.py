@@ -459,16 +459,21 @@ class TestTheOtherPages:
 
 class TestLive:
     def test_what_happens_is_seen_on_open_pages(self, screens: Open, filled: Mill) -> None:
-        overview, jobs = screens().open("/"), screens().open("/jobs?text=live.jpg")
+        overview, jobs = screens().open("/"), screens().open("/jobs?text=live-")
         for page in (overview, jobs):
             expect(page.locator("#live")).to_have_attribute("data-state", "on")
-        began = time.monotonic()
 
-        shop.resize.enqueue("/srv/live.jpg", 9, 9)
+        took = []
+        for number in range(1, 6):
+            began = time.monotonic()
+            shop.resize.enqueue(f"/srv/live-{number}.jpg", 9, 9)
+            expect(jobs.locator("table.jobs tbody tr")).to_have_count(number)
+            took.append(time.monotonic() - began)
 
-        expect(jobs.locator("table.jobs tbody tr")).to_have_count(1)
-        figures.info(f"a job is seen on an open page {time.monotonic() - began:.2f} s after it was enqueued")
-        expect(overview.locator("table.jobs").last).to_contain_text("live.jpg")
+        figures.info(f"a job is seen on an open page {sorted(took)[2]:.2f} s after it was enqueued")
+        # A machine that has more to do may be late, but not each time.
+        assert min(took) < 1
+        expect(overview.locator("table.jobs").last).to_contain_text("live-5.jpg")
 
     def test_a_page_that_is_in_use_is_left_alone(self, screen: Screen, filled: Mill) -> None:
         page = screen.open("/jobs")

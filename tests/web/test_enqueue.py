@@ -116,6 +116,19 @@ def test_it_is_filled_in_like_another_job_but_for_its_secrets(calls: Mill, brows
     assert "t0p" not in browser.get(address).body
 
 
+def test_what_has_a_secret_in_it_is_left_out_too(calls: Mill, browser: Browser) -> None:
+    @calls.task(name="send")
+    def send(to: dict[str, Any], options: dict[Any, Any]) -> None: ...
+
+    job_id = send.enqueue({"deep": [{"password": "t0p"}]}, {"pin": "t0p", 1: 2}).id
+    plain_id = send.enqueue({"deep": [{"name": "ann"}]}, {}).id
+
+    page = browser.get(f"/enqueue?task=send&like={job_id}").body
+
+    assert "t0p" not in page
+    assert "ann" in browser.get(f"/enqueue?task=send&like={plain_id}").body
+
+
 def test_a_task_that_is_not_known_has_no_form(calls: Mill, browser: Browser) -> None:
     assert browser.get("/enqueue?task=nobody").status == 404
     assert browser.post("/tasks/enqueue", {"task": "nobody"})["location"] == "/tasks"

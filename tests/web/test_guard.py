@@ -23,6 +23,7 @@ from taskmill._web.api import table
 from taskmill._web.api.routes import DOCUMENT
 from taskmill._web.guard import HEADERS, LONGEST_BODY
 from taskmill._web.site import ACTIONS, PAGES, Site, dashboard
+from taskmill.errors import ConfigurationError
 from tests.web.browser import ORIGIN, Answer, Browser
 
 TOKEN, VIEW_TOKEN = "operate-0123456789abcdef", "view-0123456789abcdef"
@@ -184,6 +185,10 @@ class TestWhoIsLetIn:
             guess()
             assert time.monotonic() - began_at >= 0.05
 
+    def test_who_may_look_has_not_the_token_of_who_may_act(self) -> None:
+        with pytest.raises(ConfigurationError, match="make another one"):
+            Tokens({"operate": TOKEN, "view": TOKEN})
+
     @pytest.mark.parametrize("value", ["", "x", TOKEN, TOKENS.pass_for("view")[:-1], "ü"])
     def test_nobody_makes_the_cookie_himself(self, value: str, stranger: Browser) -> None:
         stranger.cookies[TOKENS.cookie] = value
@@ -262,6 +267,7 @@ FOREIGN: dict[str, Mapping[str, str | None]] = {
     "of nobody": {"origin": None, "sec-fetch-site": None},
     "of a sandbox, by an old browser": {"origin": "null", "sec-fetch-site": None},
     "that somebody typed": {"origin": None, "sec-fetch-site": "none"},
+    "of no address": {"origin": "http://[", "sec-fetch-site": "same-origin"},
     "that contradicts itself": {"origin": "https://evil.example", "sec-fetch-site": "same-origin"},
 }
 

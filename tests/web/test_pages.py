@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from html import unescape
 from pathlib import Path
 
@@ -13,11 +17,14 @@ from starlette.applications import Starlette
 
 from taskmill import Mill, State, Visitor, every
 from taskmill._app import steering
+from taskmill._app.failures import latest_failed
 from taskmill._core.census import Serves
 from taskmill._core.deed import Deed
 from taskmill._core.identity import new_job_id
 from taskmill._core.instant import HOUR, MINUTE
+from taskmill._core.journal import PROGRESS
 from taskmill._core.tally import Tally
+from taskmill._storage.base import Writing
 from taskmill._web.site import PAGES
 from taskmill.errors import StoreUnavailable
 from tests.conformance.builders import Worker, a_job, a_pipeline, failed, states_of, succeeded
@@ -229,6 +236,86 @@ class TestActs:
             r"ann\n (127.0.0.1): delete jobs with state=cancelled",
         ]
 
+    @pytest.mark.parametrize("state", [State.QUEUED, State.FAILED])
+    def test_all_that_match_are_those_that_were_counted(
+        self, state: State, mill: Mill, browser: Browser
+    ) -> None:
+        storage = mill.app.storage
+        worker = Worker(storage)
+
+        def add(*names: str) -> None:
+            storage.jobs.add([a_job(name, queue="q") for name in names])
+            if state is State.FAILED:
+                for claimed in worker.claim():
+                    worker.settle(claimed, failed())
+
+        add("a", "b")
+        wanted = {"deed": "delete", "which": "all", "state": str(state), "queue": "q"}
+        asked = browser.post("/jobs/ask", wanted).body
+        add("later")
+        form = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', asked))
+
+        answer = browser.post("/jobs/act", {name: unescape(value) for name, value in form.items()})
+
+        assert "Delete 2 jobs?" in asked
+        assert said(browser, answer) == "2 jobs deleted."
+        assert states_of(storage) == {"later": state}
+
+    def test_what_has_been_retried_is_no_error_any_more(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a"), a_job("b")])
+        worker = Worker(storage)
+        for claimed in worker.claim():
+            worker.settle(claimed, failed())
+        page = browser.get("/errors").body
+        kind = re.search(r'name="kind" value="(\w+)"', page)
+        assert kind is not None
+        storage.jobs.retry("a")
+
+        asked = browser.post("/jobs/ask", {"deed": "delete", "which": "kind", "kind": kind[1]}).body
+
+        assert "Delete 1 job?" in asked
+
+    @pytest.mark.parametrize(
+        "path, form, what",
+        [
+            ("/jobs/act", {"deed": "delete", "id": ["a", "b", "c"]}, "delete"),
+            ("/queues/purge", {"queue": "default", "what": "waiting"}, "purge of waiting jobs"),
+        ],
+    )
+    def test_what_is_broken_off_is_noted_as_far_as_it_came(
+        self, path: str, form: dict[str, str], what: str, mill: Mill, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        jobs = mill.app.storage.jobs
+        jobs.add([a_job(name) for name in "abc"])
+        delete = jobs.delete
+
+        def break_off(job_ids: Sequence[str]) -> int:
+            if "c" in job_ids:
+                raise StoreUnavailable("no room")
+            return delete(job_ids)
+
+        def purge(**wanted: object) -> int:
+            return break_off([min(states_of(mill.app.storage))])
+
+        monkeypatch.setattr(jobs, "delete", break_off)
+        monkeypatch.setattr(jobs, "purge", purge)
+        monkeypatch.setattr(steering, "_BATCH", 1)
+
+        answer = Browser(mill.dashboard(auth=None)).post(path, form)
+
+        assert answer.status == 503
+        [(_, deed)] = mill.app.storage.audit.page(limit=9).deeds
+        assert (deed.what, deed.number) == (what, 2)
+
+    def test_a_form_does_not_say_what_is_noted(self, mill: Mill, browser: Browser) -> None:
+        mill.app.storage.jobs.add([a_job("a")])
+
+        browser.post("/jobs/act", {"deed": "delete", "which": "all", "kind": "harmless"})
+
+        [(_, deed)] = mill.app.storage.audit.page(limit=9).deeds
+        assert deed.subject == "all jobs"
+
     def test_a_deed_that_cannot_be_noted_is_done_and_said(
         self, mill: Mill, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -322,6 +409,38 @@ class TestActs:
         assert said(browser, browser.post("/workers/stop")) == "Nothing was done: name a session."
 
 
+class TestWhoMayLook:
+    @pytest.mark.parametrize(
+        "path, act",
+        [
+            ("/jobs", "/jobs/ask"),
+            ("/jobs/broken", "/jobs/broken/retry"),
+            ("/jobs/waits", "/jobs/waits/cancel"),
+            ("/jobs/later", "/jobs/later/hasten"),
+            ("/errors", "/jobs/ask"),
+            ("/queues", "/queues/pause"),
+            ("/schedules", "/schedules/run"),
+            ("/workers", "/workers/stop"),
+            ("/enqueue?task=add", "/tasks/enqueue"),
+        ],
+    )
+    def test_is_offered_no_act_where_others_are(self, path: str, act: str, mill: Mill) -> None:
+        storage = mill.app.storage
+        mill.task(name="add")(lambda a, b: a + b)
+        storage.jobs.add([a_job("broken", priority=9), a_job("waits"), a_job("later", delay=HOUR)])
+        storage.schedules.register(name="tidy", task="tidy", spec="every 3600s")
+        storage.sessions.open(kind="worker", lease=HOUR, serves=Serves(None, ["thread"], ["add"]))
+        worker = Worker(storage)
+        worker.settle(worker.claim_one(), failed())
+
+        offered = Browser(mill.dashboard(auth=lambda request: Visitor("ann", "operate"))).get(path).body
+        shown = Browser(mill.dashboard(auth=lambda request: Visitor("bob", "view"))).get(path).body
+
+        assert f'action="{act}"' in offered
+        assert "You may look, not act" in shown
+        assert 'method="post"' not in shown
+
+
 class TestFilters:
     def test_the_address_says_which_jobs_are_listed(self, mill: Mill, browser: Browser) -> None:
         storage = mill.app.storage
@@ -360,6 +479,56 @@ class TestFilters:
         assert "<details open>" in page
         assert "tag <b>mail</b>, priority from <b>1</b>" in asked.body
         assert "Cancel 0 jobs?" in asked.body
+
+
+class TestOddJobs:
+    @pytest.mark.parametrize("done", [10**400, -(10**400), "x", None, []])
+    def test_a_job_that_says_nonsense_of_itself_harms_no_page(
+        self, done: object, mill: Mill, browser: Browser
+    ) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a")])
+        worker = Worker(storage)
+        said = json.dumps([done, 1, "x", 1])
+        storage.journals.write(worker.session, [Writing(worker.claim_one(), [(PROGRESS, said)], [])])
+
+        assert [browser.get(path).status for path in ("/", "/jobs", "/jobs/a", "/workers")] == [200] * 4
+
+    @pytest.mark.parametrize(
+        "column, text",
+        [
+            ("error", "[1,null,{}]"),
+            ("error", "7"),
+            ("headers", '{"a":1}'),
+            ("headers", "[1]"),
+            ("tags", "[1]"),
+        ],
+    )
+    def test_nor_does_one_that_is_damaged(
+        self, column: str, text: str, mill: Mill, browser: Browser, tmp_path: Path
+    ) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("a")])
+        worker = Worker(storage)
+        worker.settle(worker.claim_one(), failed())
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as connection:
+            connection.execute(f"update taskmill_job set {column} = ?", (text,))  # noqa: S608  (ours)
+
+        assert [browser.get(path).status for path in ("/", "/jobs", "/jobs/a", "/errors")] == [200] * 4
+
+    def test_jobs_with_a_megabyte_each_are_shown_too(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        worker = Worker(storage)
+        large = json.dumps([[list(range(100_000))], {"x" * 1_000: "y" * 400_000}])
+        storage.jobs.add([a_job(f"j{number}", args=large) for number in range(9)])
+        for claimed in worker.claim():
+            worker.settle(claimed, failed())
+
+        pages = {path: browser.get(path) for path in ("/", "/jobs", "/errors", "/jobs/j1", "/api/v1/jobs")}
+
+        assert {page.status for page in pages.values()} == {200}
+        assert max(len(page.body) for page in pages.values()) < 200_000
+        assert [job.args for job in latest_failed(storage, patience=9).jobs] == [""] * 9
 
 
 class TestMounted:

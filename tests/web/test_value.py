@@ -88,15 +88,25 @@ SECRETS = (
 
 @pytest.mark.parametrize("name", SECRETS)
 def test_what_is_secret_by_its_name_is_not_shown(name: str) -> None:
-    text = encoded({name: "hunter2", "deep": [{name: "hunter2"}]}, **{name.replace("-", "_"): "hunter2"})
+    text = encoded(
+        {name: "hunter2", "deep": [{name: "hunter2"}]},
+        {name: "hunter2", 1: 2},
+        **{name.replace("-", "_"): "hunter2"},
+    )
 
     nodes = [each for node in call(text) for each in all_of(node)]
 
     assert USUAL.is_secret(name)
-    assert [node.text for node in nodes].count(HIDDEN) == 3
+    assert [node.text for node in nodes].count(HIDDEN) == 4
     assert not [node for node in nodes if "hunter2" in node.text]
     assert shown_headers({name: "hunter2", "trace": "1"}) == {name: HIDDEN, "trace": "1"}
     assert "hunter2" not in call_line(encoded("hunter2"), [name])
+
+
+def test_nor_is_it_in_a_value_of_a_kind_that_is_not_known() -> None:
+    hidden = json.dumps(HIDDEN)
+
+    assert tree('{"!new": [{"token": "hunter2", "n": 1}]}').text == f'new [{{"token": {hidden}, "n": 1}}]'
 
 
 @pytest.mark.parametrize("name", ["author", "passenger", "keyboard", "spin", "path", "0"])

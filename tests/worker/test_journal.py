@@ -69,7 +69,14 @@ class TestProgress:
 
     @pytest.mark.parametrize(
         "done, total, error",
-        [("1", None, None), ("much", None, TypeError), (math.nan, 1, ValueError), (1, math.inf, ValueError)],
+        [
+            ("1", None, None),
+            ("much", None, TypeError),
+            (math.nan, 1, ValueError),
+            (1, math.inf, ValueError),
+            (10**400, 1, ValueError),
+            (1, -(10**400), ValueError),
+        ],
     )
     def test_what_is_no_number_is_refused_where_it_is_said(
         self, mill: Mill, done: Any, total: Any, error: type[Exception] | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from taskmill._core.deed import Deed
@@ -20,6 +22,25 @@ class Actor(NamedTuple):
 
     name: str
     origin: str
+
+
+class Count:
+    """What a deed has come to so far: called with how many things."""
+
+    number = 0
+
+    def __call__(self, number: int) -> None:
+        self.number = number
+
+
+@contextmanager
+def noting(app: Application, actor: Actor, what: str, subject: str) -> Iterator[Count]:
+    """As `note`, of what the block does: with the number that it came to, also where it is broken off."""
+    count = Count()
+    try:
+        yield count
+    finally:
+        note(app, actor, what, subject, number=count.number)
 
 
 def note(app: Application, actor: Actor, what: str, subject: str, *, number: int) -> None:

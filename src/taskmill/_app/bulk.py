@@ -38,8 +38,15 @@ _TOLD: dict[Deed, str] = {
 }
 
 
-def carry_out(app: Application, deed: Deed, job_ids: Sequence[str], *, patience: float = math.inf) -> Done:
-    """Do it to each of them, and begin with none after *patience* seconds."""
+def carry_out(
+    app: Application,
+    deed: Deed,
+    job_ids: Sequence[str],
+    *,
+    on_progress: Callable[[int], object],
+    patience: float = math.inf,
+) -> Done:
+    """Do it to each of them, and begin with none after *patience* seconds; *on_progress* is told how many are done."""
     give_up_at = time.monotonic() + patience
     done = tried = 0
     for job_id in job_ids:
@@ -47,6 +54,7 @@ def carry_out(app: Application, deed: Deed, job_ids: Sequence[str], *, patience:
             break
         tried += 1
         done += DEEDS[deed](app, job_id)
+        on_progress(done)
     return Done(done, tried - done, len(job_ids) - tried)
 
 

@@ -21,6 +21,8 @@ LOCAL = "local"
 
 # Of what a job says that it is at.
 _LONGEST_TEXT = 500
+# Of whole numbers, up to which any is a float, too.
+_LARGEST = 1 << 1_000
 
 # How long a thread stands still at most to be stopped; whoever wants to stop it looks more often.
 _STANDSTILL = 0.1
@@ -164,9 +166,9 @@ class Context:
         Raises:
             TypeError, ValueError: *done* or *total* is no finite number.
         """
-        if type(done) is not int:
+        if type(done) is not int or abs(done) > _LARGEST:
             done = _finite("done", done)
-        if total is not None and type(total) is not int:
+        if total is not None and (type(total) is not int or abs(total) > _LARGEST):
             total = _finite("total", total)
         if (notes := self.notes) is not None:
             notes.progress(done, total, text[:_LONGEST_TEXT])
@@ -252,6 +254,8 @@ def _finite(name: str, value: float) -> float:
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"progress: {name}={value!r} is no number") from None
+    except OverflowError:
+        raise ValueError(f"progress: {name} is no finite number, as a float") from None
     if not math.isfinite(number):
         raise ValueError(f"progress: {name}={value!r} is no finite number")
     return number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from taskmill._storage.base import Page, Storage
 MOST = 1_000
 """So many of the latest failed jobs are looked at."""
 _HOURS = 24
+_AT_ONCE = 100
 
 
 class Group(NamedTuple):
@@ -32,9 +34,21 @@ class Group(NamedTuple):
 
 
 def latest_failed(storage: Storage, wanted: Filter = EVERY, *, patience: float) -> Page:
-    """The latest failed jobs that are *wanted*; searched for as long as *patience*, in seconds."""
+    """The latest failed jobs that are *wanted*; searched for as long as *patience*, in seconds.
+
+    They are without arguments and results, which nobody asks of them, and of which there may be a gigabyte.
+    """
     search = Search(storage.inspection, replace(wanted, states=(State.FAILED,)))
-    return search.page(limit=MOST, patience=patience)
+    give_up_at = time.monotonic() + patience
+    jobs: list[Job] = []
+    after = None
+    while True:
+        limit = min(_AT_ONCE, MOST - len(jobs))
+        page = search.page(limit=limit, after=after, patience=give_up_at - time.monotonic())
+        jobs += [replace(job, args="", result=None) for job in page.jobs]
+        after = page.more
+        if after is None or len(jobs) >= MOST or time.monotonic() >= give_up_at:
+            return Page(jobs, after)
 
 
 def grouped(jobs: Iterable[Job], now: datetime) -> list[Group]:

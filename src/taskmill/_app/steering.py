@@ -109,10 +109,11 @@ def purge(
 ) -> int:
     """Delete all waiting jobs, or all that have *ended*, of one queue or of all; return how many.
 
-    *on_progress* is told of it from time to time.
+    *on_progress* is told of it from time to time. It comes to an end, even if others go on to enqueue.
     """
-    total = 0
-    while deleted := app.storage.jobs.purge(queue=queue, ended=ended, limit=_BATCH):
+    total, deleted = 0, _BATCH
+    while deleted >= _BATCH:
+        deleted = app.storage.jobs.purge(queue=queue, ended=ended, limit=_BATCH)
         total += deleted
         if on_progress is not None:
             on_progress(total)

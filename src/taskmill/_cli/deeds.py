@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from taskmill._app import steering
 from taskmill._app.application import Application
+from taskmill._app.audit import Count
 from taskmill._app.bulk import Deed, Done, carry_out, told
 from taskmill._cli import consent, exit_code, filtering, person, store
 from taskmill._cli.output import complain, note, put, put_json
@@ -20,7 +21,6 @@ from taskmill._storage.open import shown
 from taskmill.errors import ConfigurationError
 
 _MOST = 10_000_000
-_BATCH = 100
 _EXAMPLE = "01981a2b-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 
@@ -146,8 +146,8 @@ def _to_many(deed: Deed, app: Application, arguments: Any) -> int:
     if job_ids:
         if not _is_wanted(deed, app, job_ids, is_sure=arguments.yes):
             return exit_code.FAILURE
-        found = _carry_out(deed, app, job_ids)
-        person.note(app, deed, filtering.described(wanted, arguments.kind), number=found.done)
+        with person.noting(app, deed, filtering.described(wanted, arguments.kind)) as count:
+            found = _carry_out(deed, app, job_ids, count)
     if arguments.json:
         put_json({"matched": len(job_ids), "done": found.done, "refused": found.refused})
     elif job_ids:
@@ -166,11 +166,11 @@ def _is_wanted(deed: Deed, app: Application, job_ids: Sequence[str], *, is_sure:
     )
 
 
-def _carry_out(deed: Deed, app: Application, job_ids: Sequence[str]) -> Done:
+def _carry_out(deed: Deed, app: Application, job_ids: Sequence[str], count: Count) -> Done:
     progress = Progress(_WORDS[deed].progress, of=len(job_ids))
-    found = Done(0, 0, 0)
-    for first in range(0, len(job_ids), _BATCH):
-        part = carry_out(app, deed, job_ids[first : first + _BATCH])
-        found = Done(found.done + part.done, found.refused + part.refused, 0)
-        progress(first + _BATCH)
-    return found
+
+    def tell(done: int) -> None:
+        count(done)
+        progress(done)
+
+    return carry_out(app, deed, job_ids, on_progress=tell)

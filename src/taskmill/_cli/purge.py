@@ -38,9 +38,14 @@ def run(arguments: Any) -> int:
         if not _is_wanted(app, arguments):
             return exit_code.FAILURE
         progress = Progress("deleted")
-        deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended, on_progress=progress)
         what = f"purge of {'ended' if arguments.ended else 'waiting'} jobs"
-        person.note(app, what, arguments.queue or "all queues", number=deleted)
+        with person.noting(app, what, arguments.queue or "all queues") as count:
+
+            def tell(number: int) -> None:
+                count(number)
+                progress(number)
+
+            deleted = steering.purge(app, queue=arguments.queue, ended=arguments.ended, on_progress=tell)
     if arguments.json:
         put_json({"deleted": deleted})
     else:

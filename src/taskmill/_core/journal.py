@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from json.encoder import encode_basestring_ascii as quoted
@@ -114,6 +115,8 @@ def progress_of(text: str | None) -> Progress | None:
         if text is None:
             return None
         done, total, what, said_at = json.loads(text)
+        if not math.isfinite(done) or not math.isfinite(0 if total is None else total):
+            return None
         return Progress(done, total, str(what), to_datetime(said_at))
     except (ValueError, TypeError, OverflowError):
         return None

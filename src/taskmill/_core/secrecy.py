@@ -95,8 +95,12 @@ class Secrecy:
             return set()
 
     def values_in(self, named: Any) -> set[str]:
-        """The texts that go by secret names in *named*, however deep; not those that are too short to be told apart."""
-        return {text for text in self._values(named, is_hidden=False, depth=0) if len(text) >= _SHORTEST}
+        """The texts that go by secret names in *named*, however deep; not those that are too short to be told apart.
+
+        They are there as they are, and as they stand between quotes in what `repr` and JSON write.
+        """
+        texts = (text for text in self._values(named, is_hidden=False, depth=0) if len(text) >= _SHORTEST)
+        return {spelling for text in texts for spelling in _spellings(text)}
 
     def scrubbed(self, text: str, values: Iterable[str] = ()) -> str:
         """*text*, which may be a traceback, without these *values* and without what looks like a secret.
@@ -149,6 +153,13 @@ class Secrecy:
             case list() | tuple() | set() | frozenset():
                 for inner in value:
                     yield from self._values(inner, is_hidden=is_hidden, depth=depth + 1)
+
+
+def _spellings(text: str) -> Iterator[str]:
+    yield text
+    yield repr(text)[1:-1]
+    yield json.dumps(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _has_one_of(text: str, signs: Iterable[str]) -> bool:

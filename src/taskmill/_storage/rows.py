@@ -187,7 +187,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
 
 def error_of(text: str | None) -> ErrorInfo | None:
     try:
-        return None if text is None else ErrorInfo(*json.loads(text))
+        return None if text is None else ErrorInfo(*map(str, json.loads(text)))
     except (ValueError, TypeError):
         return ErrorInfo("damaged", str(text))
 
@@ -205,7 +205,7 @@ def _headers(text: str | None) -> dict[str, str]:
     if not text:
         return {}
     try:
-        return dict(json.loads(text))
+        return {str(name): str(value) for name, value in dict(json.loads(text)).items()}
     except (ValueError, TypeError):
         return {"damaged": str(text)}
 

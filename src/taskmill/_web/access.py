@@ -30,6 +30,8 @@ class Tokens:
                 raise ConfigurationError(
                     f"a token has {SHORTEST_TOKEN} characters or more, for example of: openssl rand -hex 16"
                 )
+        if len({*tokens.values()}) < len(tokens):
+            raise ConfigurationError("who may look has the token of who may act: make another one")
         self._tokens = {role: token.encode() for role, token in tokens.items()}
         # Two dashboards on one host share their cookies, whatever their ports.
         mark = hashlib.sha256(b"\0".join(self._tokens.values())).hexdigest()[:8]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import anyio
 from starlette.datastructures import MutableHeaders
@@ -191,7 +191,7 @@ def _is_from_here(request: Request, host: str) -> bool:
     if site is not None and site != "same-origin":
         return False
     if origin is not None and origin != "null":
-        return urlsplit(origin).netloc.lower() == host.lower()
+        return origin.lower().partition("://")[2] == host.lower()
     return site == "same-origin" or (site is None and origin is None and _is_of_program(request))
 
 

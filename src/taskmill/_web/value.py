@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final
@@ -47,7 +47,7 @@ def call(text: str, parameters: Sequence[str] = (), secrecy: Secrecy = USUAL) ->
         case [list() as args, dict() as kwargs]:
             names = [parameters[at] if at < len(parameters) else str(at) for at in range(len(args))]
             given = [*zip(names, args, strict=True), *kwargs.items()]
-            return [builder.node(value, _cut(key)) for key, value in given]
+            return [builder.node(value, _cut(name), name=name) for name, value in given]
         case other:
             return [builder.node(other if isinstance(other, str) else text, None)]
 
@@ -70,14 +70,23 @@ def masked_call(
             return text, {}
 
 
+def has_secret(value: Any, name: str, secrecy: Secrecy = USUAL) -> bool:
+    """Whether something is hidden in the value that is stored by that name."""
+    masking = _Masking(secrecy)
+    masking.value(value, name)
+    return masking.hides
+
+
 class _Masking:
-    """Hides what is secret in what JSON can say."""
+    """Hides what is secret in what JSON can say; `hides`: there was something."""
 
     def __init__(self, secrecy: Secrecy) -> None:
         self._secrecy = secrecy
+        self.hides = False
 
     def value(self, value: Any, key: object, depth: int = 0) -> Any:
         if self._secrecy.is_secret(key):
+            self.hides = True
             return HIDDEN
         if depth >= _DEEPEST_FOR_PROGRAMS:
             return "…"
@@ -129,9 +138,10 @@ class _Builder:
         self._secrecy = secrecy
         self._left = _MOST_NODES
 
-    def node(self, value: Any, key: str | None, depth: int = 0) -> Node:
+    def node(self, value: Any, key: str | None, depth: int = 0, name: object = None) -> Node:
+        """*value*, shown by *key*, which stands for *name*."""
         self._left -= 1
-        if self._secrecy.is_secret(key):
+        if self._secrecy.is_secret(name):
             return Node("hidden", HIDDEN, key)
         if depth >= _DEEPEST:
             return Node("more", "…", key)
@@ -161,28 +171,29 @@ class _Builder:
             case "object", [str() as name, member]:
                 return Node("tagged", _cut(f"{name.rpartition(':')[2]}.{member}"), key)
             case "dict", list():
-                pairs = (
-                    (_cut(json.dumps(pair[:1])[1:-1]), pair[-1])
-                    for pair in content
-                    if isinstance(pair, list) and pair
-                )
-                return Node("object", counted_in(len(content)), key, self._children(pairs, depth))
+                pairs = ((pair[0], pair[-1]) for pair in content if isinstance(pair, list) and pair)
+                children = list(self._bounded(pairs, depth, json.dumps))
+                return Node("object", counted_in(len(content)), key, children)
             case _, list() if tag in {"tuple", "set", "frozenset"}:
                 items = ((str(at), item) for at, item in enumerate(content))
                 return Node("array", f"{tag} {counted_in(len(content))}", key, self._children(items, depth))
             case _:
-                told = content if isinstance(content, str) else json.dumps(content)
+                told = (
+                    content
+                    if isinstance(content, str)
+                    else json.dumps(_Masking(self._secrecy).value(content, None))
+                )
                 return Node("tagged", _cut(f"{tag} {told}"), key)
 
     def _children(self, items: Any, depth: int) -> list[Node]:
         return list(self._bounded(items, depth))
 
-    def _bounded(self, items: Any, depth: int) -> Iterator[Node]:
+    def _bounded(self, items: Any, depth: int, told: Callable[[Any], str] = str) -> Iterator[Node]:
         for key, value in items:
             if self._left <= 0:
                 yield Node("more", "… and more", None)
                 return
-            yield self.node(value, _cut(key), depth + 1)
+            yield self.node(value, _cut(told(key)), depth + 1, name=key)
 
 
 def counted_in(number: int) -> str:

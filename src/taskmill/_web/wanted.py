@@ -81,10 +81,14 @@ def _can_be_read(name: str, text: str) -> bool:
     return True
 
 
-def _moment(text: str) -> int:
+def moment_in(text: str) -> datetime:
     """As a field for date and time says it, which has no time zone."""
     moment = datetime.fromisoformat(text)
-    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _moment(text: str) -> int:
+    return from_datetime(moment_in(text))
 
 
 def _number(text: str) -> int:

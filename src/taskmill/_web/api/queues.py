@@ -13,7 +13,7 @@ from taskmill._web import audit
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import instant_or_none
 from taskmill._web.pages.overview import oldest_by_queue
-from taskmill._web.pages.queues import workers_of
+from taskmill._web.pages.queues import purged, workers_of
 from taskmill._web.problem import Problem
 from taskmill._web.visit import Visit
 
@@ -43,9 +43,7 @@ def resume(visit: Visit, queue: str) -> shapes.Done:
 
 def purge(visit: Visit, queue: str, body: shapes.Purge) -> shapes.Purged:
     """Delete for good what waits in a queue, or what has ended."""
-    gone = steering.purge(visit.app, queue=queue, ended=body["what"] == "ended")
-    audit.note(visit, f"purge of {body['what']} jobs", queue, done=gone > 0, number=gone)
-    return {"deleted": gone}
+    return {"deleted": purged(visit, queue, body["what"])}
 
 
 def _turned(

@@ -9,10 +9,12 @@ from starlette.responses import Response
 from taskmill._app import bulk
 from taskmill._app.bulk import DEEDS, Deed, Done, told
 from taskmill._app.search import Search
+from taskmill._core.instant import to_datetime
+from taskmill._core.job import FINAL
 from taskmill._web import audit
 from taskmill._web.pages import errors
 from taskmill._web.visit import Visit
-from taskmill._web.wanted import Wanted, wanted_in
+from taskmill._web.wanted import Wanted, moment_in, wanted_in
 
 MOST = 10_000
 _EXAMPLES = 5
@@ -25,11 +27,13 @@ def ask(visit: Visit) -> Response:
     deed, wanted, ids = _request(visit)
     if deed is None or (ids is not None and not ids):
         return visit.back("Tick some jobs first.")
-    chosen = chosen_of(visit, wanted, ids)
+    seen = _until_now(visit, wanted)
+    chosen = chosen_of(visit, seen, ids)
     return visit.page(
         "ask.html",
         deed=deed,
         wanted=wanted,
+        seen=seen,
         ids=ids,
         number=len(chosen),
         is_all=len(chosen) < MOST,
@@ -43,7 +47,7 @@ def act(visit: Visit) -> Response:
     if deed is None:
         return visit.back("Tick some jobs first.")
     chosen = chosen_of(visit, wanted, ids)
-    found = carry_out(visit, deed, chosen, told_of(wanted, ids, kind=visit.given("kind")))
+    found = carry_out(visit, deed, chosen, told_of(wanted, ids))
     return visit.back(told(deed, found))
 
 
@@ -61,11 +65,20 @@ def _request(visit: Visit) -> tuple[Deed | None, Wanted, Sequence[str] | None]:
     return deed, wanted, ids
 
 
+def _until_now(visit: Visit, wanted: Wanted) -> Wanted:
+    """The same without what comes, or ends so, from now on: it is done to none but those that were counted."""
+    now = to_datetime(visit.reader.storage.now())
+    ends = ["enqueued_before"]
+    if wanted.state in FINAL:
+        ends.append("ended_before")
+    moments = {name: min(moment_in(wanted.said[name]), now) if name in wanted.said else now for name in ends}
+    return wanted._replace(**{name: moment.isoformat() for name, moment in moments.items()})
+
+
 def carry_out(visit: Visit, deed: Deed, chosen: Sequence[str], of: str) -> Done:
     """Do it to these jobs, as long as a request may go on; *of* says which they are, for the audit."""
-    found = bulk.carry_out(visit.app, deed, chosen, patience=_PATIENCE)
-    audit.note(visit, deed, of, done=found.done > 0, number=found.done)
-    return found
+    with audit.noting(visit, deed, of) as count:
+        return bulk.carry_out(visit.app, deed, chosen, patience=_PATIENCE, on_progress=count)
 
 
 def told_of(wanted: Wanted, ids: Sequence[str] | None, *, kind: str | None = None) -> str:

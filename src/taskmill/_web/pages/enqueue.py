@@ -17,6 +17,7 @@ from taskmill._core.record import Job
 from taskmill._core.secrecy import HIDDEN, Secrecy
 from taskmill._core.wording import clean
 from taskmill._web import audit
+from taskmill._web.value import has_secret
 from taskmill._web.visit import Visit
 from taskmill.errors import TaskmillError
 
@@ -121,13 +122,13 @@ def _kind(annotation: Any) -> str:
 
 
 def _values(task: BaseTask[..., Any], like: Job, secrecy: Secrecy) -> dict[str, str]:
-    """The arguments of a job, as they are typed; secrets are left out."""
+    """The arguments of a job, as they are typed; those that are secret, or have a secret in them, are left out."""
     try:
         args, kwargs = json.loads(like.args)
         given = dict(zip((each.name for each in TypedCall(task).named), args, strict=False)) | kwargs
     except (ValueError, TypeError, RecursionError):
         return {}
-    return {name: _typed(value) for name, value in given.items() if not secrecy.is_secret(name)}
+    return {name: _typed(value) for name, value in given.items() if not has_secret(value, name, secrecy)}
 
 
 def _typed(value: Any) -> str:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from taskmill._app.failures import grouped
 from taskmill._core.fingerprint import fingerprint
 from taskmill._core.instant import to_datetime
+from taskmill._core.job import State
 from taskmill._storage.base import Page
 from taskmill._web.visit import Visit
 
@@ -33,6 +34,12 @@ def failed_jobs(visit: Visit, task: str | None = None) -> Page:
 
 
 def ids_of_kind(visit: Visit, mark: str) -> list[str]:
-    """The jobs of one kind of error, of those that the page shows."""
-    failed = failed_jobs(visit).jobs
-    return [job.job_id for job in failed if fingerprint(job.task, job.reason, job.error).mark == mark]
+    """The jobs of one kind of error, of those that the page shows; but not what has been retried since it was read."""
+    shown = failed_jobs(visit).jobs
+    ids = [job.job_id for job in shown if fingerprint(job.task, job.reason, job.error).mark == mark]
+    return [job_id for job_id in ids if _is_failed(visit, job_id)]
+
+
+def _is_failed(visit: Visit, job_id: str) -> bool:
+    found = visit.reader.inspection.outcome(job_id)
+    return found is not None and found.state is State.FAILED

@@ -69,6 +69,10 @@ def purge(visit: Visit) -> Response:
             waiting=counts.get(State.QUEUED, 0) + counts.get(State.BLOCKED, 0),
             ended=sum(counts.get(state, 0) for state in FINAL),
         )
-    gone = steering.purge(visit.app, queue=queue, ended=what == "ended")
-    audit.note(visit, f"purge of {what} jobs", queue, done=gone > 0, number=gone)
-    return visit.back(f"{counted(gone, 'job')} deleted.", to="/queues")
+    return visit.back(f"{counted(purged(visit, queue, what), 'job')} deleted.", to="/queues")
+
+
+def purged(visit: Visit, queue: str, what: str) -> int:
+    """Delete what waits in it, or what has *ended*; return how many."""
+    with audit.noting(visit, f"purge of {what} jobs", queue) as count:
+        return steering.purge(visit.app, queue=queue, ended=what == "ended", on_progress=count)
