@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -148,6 +149,17 @@ class TestProgress:
         assert progress == Progress(done, total, "text", to_datetime(7))
         assert progress.share == share
 
-    @pytest.mark.parametrize("text", [None, "", "[]", "[1,2,3", "null", json.dumps([1, 2, "x", "y"])])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *(None, "", "[]", "[1,2,3", "null", "[" * 100_000),
+            json.dumps([1, 2, "x", "y"]),
+            json.dumps(["1", 2, "x", 7]),
+            json.dumps([1, [], "x", 7]),
+            json.dumps([math.nan, 2, "x", 7]),
+            json.dumps([10**400, 2, "x", 7]),
+        ],
+        ids=lambda text: str(text)[:20],
+    )
     def test_of_a_damaged_one_there_is_none(self, text: str | None) -> None:
         assert progress_of(text) is None

@@ -10,11 +10,15 @@ from taskmill._app import audit
 from taskmill._app.application import Application
 
 
+def name() -> str:
+    """The user's; empty where he has none, as in many a container."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
 def note(app: Application, what: str, subject: str, *, number: int) -> None:
     """As `audit.note`, of the user of this process on this machine."""
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # of a container whose user has no name
-        name = f"user {os.getuid()}"
-    actor = audit.Actor(name, f"terminal of {socket.gethostname()}")
+    actor = audit.Actor(name() or f"user {os.getuid()}", f"terminal of {socket.gethostname()}")
     audit.note(app, actor, what, subject, number=number)
