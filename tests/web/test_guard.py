@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message
 
 from taskmill import Mill, Visitor
 from taskmill._app.visitor import Role
+from taskmill._web import guard, live
 from taskmill._web.access import Tokens
 from taskmill._web.api import table
 from taskmill._web.api.routes import DOCUMENT
@@ -378,7 +379,7 @@ class TestWhatIsAskedFor:
     def test_what_comes_too_slowly_is_not_waited_for(
         self, path: str, operator: Browser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskmill._web.guard.LONGEST_WAIT", 0.001)
+        monkeypatch.setattr(guard, "LONGEST_WAIT", 0.001)
         operator.holds_back = True
 
         assert operator.post(at(path)).status == 408
@@ -397,7 +398,7 @@ class TestWhatIsAskedFor:
     def test_no_more_pages_are_kept_told_than_the_server_can_bear(
         self, operator: Browser, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("taskmill._web.live._MOST_STREAMS", 0)
+        monkeypatch.setattr(live, "_MOST_STREAMS", 0)
 
         assert operator.get("/live").status == 503
 
