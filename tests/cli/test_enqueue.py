@@ -93,7 +93,6 @@ class TestEnqueue:
             ),
             (["take", '"1"', '"a=b"'], [["1", "a=b"], {}]),
             (["take", "--key", "k", "1", "-2", "x=3"], [[1, -2], {"x": 3}]),
-            (["take", "1", "--key", "k", "--", "-2", "-x"], [[1, -2, "-x"], {}]),
         ],
     )
     def test_arguments_are_read_as_the_signature_says(

@@ -102,7 +102,7 @@ class TestSystemd:
         def nobody() -> str:
             raise KeyError("uid not found")
 
-        monkeypatch.setattr("getpass.getuser", nobody)
+        monkeypatch.setattr("taskmill._cli.person.getpass.getuser", nobody)
 
         assert f"User={os.getuid()}\n" in shell("systemd", "shop:mill").out
 

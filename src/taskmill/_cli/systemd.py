@@ -66,7 +66,7 @@ def run(arguments: Any) -> int:
     program = [sys.executable, "-m", "taskmill", "worker", arguments.app, "--grace", f"{arguments.grace:g}"]
     unit = _UNIT.format(
         app=arguments.app.replace("%", "%%"),
-        user=person.name() or os.getuid(),
+        user=person.name() or str(os.getuid()),
         folder=_escaped(str(Path.cwd())),
         command=_escaped(shlex.join(program)),
         timeout=arguments.grace + _BEYOND,
