@@ -42,6 +42,11 @@ APP = """
             raise ValueError(f"code {code} of {job.id}")
         return f"{code}, attempt {job.attempt}, stop: {job.cancel_requested}"
 
+    @mill.task(name="shop.impatient")
+    def impatient():
+        with mill.lock("drawer", timeout=0):
+            pass
+
     @mill.task(name="shop.sleep")
     async def sleep(word: str):
         await asyncio.sleep(0)
@@ -87,6 +92,7 @@ class TestEnqueue:
                 [[1, "two", [3], "https://x/?a=b"], {"x": None}],
             ),
             (["take", '"1"', '"a=b"'], [["1", "a=b"], {}]),
+            (["take", "--key", "k", "1", "-2", "x=3"], [[1, -2], {"x": 3}]),
         ],
     )
     def test_arguments_are_read_as_the_signature_says(
@@ -102,6 +108,7 @@ class TestEnqueue:
             (["pay", "ann", "1", "tomorrow"], "shop.pay: day: 'tomorrow' is no date or null"),
             (["pay", "ann", "1", "times=x"], "shop.pay: times: 'x' is no int"),
             (["pay", "ann", "1", "tmies=1"], "has no parameter 'tmies' (did you mean 'times'?)"),
+            (["pay", "ann", "1", "note=a", "note=b"], "shop.pay: note is given twice"),
             (["pay", "ann", "1", "null", "more"], "too many positional arguments"),
             (["pya", "ann"], "no task named 'pya' is registered"),
             (["pay", "ann", "1", "--priority", "101"], "priority=101"),
@@ -209,6 +216,16 @@ class TestRun:
 
         assert (status, out) == (1, "")
         assert "`taskmill locks` says who holds it" in err
+
+    def test_a_lock_that_its_function_did_not_get_is_an_error_of_that(
+        self, shell: Shell, store: Mill, shop: Path
+    ) -> None:
+        job_id = self.ended(shell, store, "impatient")
+        with store.lock("drawer"):
+            err = shell("run", job_id, "--app", "shop").err
+
+        assert "in impatient\n" in err
+        assert "`taskmill locks`" not in err
 
     def test_one_that_a_worker_may_run_is_left_alone(self, shell: Shell, store: Mill) -> None:
         job_id = shell("enqueue", "check", "1", "--app", "shop").out.strip()

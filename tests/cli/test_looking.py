@@ -74,6 +74,7 @@ class TestStatus:
         monkeypatch.setenv("COLUMNS", "72")
 
         assert max(map(len, shell("status").out.splitlines())) <= 72
+        assert max(map(len, shell("queues").out.splitlines())) <= 72
 
 
 class TestErrors:

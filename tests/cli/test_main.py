@@ -130,7 +130,12 @@ class TestUsage:
             ("jobs list --state faild", "there is no state 'faild' (did you mean 'failed'?)"),
             ("jobs list --limit 0", "argument --limit: 0 is too few"),
             ("jobs list --limit -1", "argument --limit: '-1' is no whole number"),
-            ("jobs list --quue x", "unrecognized arguments: --quue x"),
+            ("jobs list --quue x", "there is no option '--quue' (did you mean '--queue'?)"),
+            (
+                "jobs --stat=failed",
+                "there is no option '--stat' (did you mean '--state'?); see 'taskmill jobs list",
+            ),
+            ("jobs show one two", "'two' is one word too many"),
             ("worker app --threads many", "'many' is no whole number from 0 up"),
             ("worker app --grace -1", "'-1' is no number of seconds"),
             ("worker app --grace nan", "'nan' is no number of seconds"),
@@ -140,7 +145,7 @@ class TestUsage:
             ("worker", "name the application"),
             ("jobs list --url jobs.db", "'jobs.db' is no store URL"),
             ("jobs list --url memory://", "cannot be seen from another one"),
-            ("jobs list --\x1b[2J", r"unrecognized arguments: --\x1b[2J"),
+            ("jobs list --\x1b[2J", r"there is no option '--\x1b[2J'"),
         ],
     )
     def test_a_mistake_is_one_sentence_and_status_2(

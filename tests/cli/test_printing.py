@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import shutil
 import subprocess
 import sys
@@ -92,6 +93,18 @@ class TestSystemd:
 
     def test_what_systemd_would_take_for_its_own_is_escaped(self, shell: Shell, folder: Path) -> None:
         assert '"$${SHOP}:mill%%"' in shell("systemd", "${SHOP}:mill%").out.replace("'", '"')
+
+        assert "Description=taskmill worker of a%%b" in shell("systemd", "a%b").out
+
+    def test_a_user_without_a_name_goes_by_his_number(
+        self, shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nobody() -> str:
+            raise KeyError("uid not found")
+
+        monkeypatch.setattr("taskmill._cli.person.getpass.getuser", nobody)
+
+        assert f"User={os.getuid()}\n" in shell("systemd", "shop:mill").out
 
     def test_systemd_itself_finds_nothing_wrong(self, shell: Shell, folder: Path) -> None:
         if shutil.which("systemd-analyze") is None:

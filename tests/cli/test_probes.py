@@ -138,6 +138,14 @@ def test_where_nobody_answers(shell: Shell) -> None:
     assert f"no worker answers at 127.0.0.1 port {port}" in answer.err
 
 
+@pytest.mark.parametrize("host", ["no host", f"{'a' * 64}.example"])
+def test_nobody_answers_at_a_name_that_no_host_can_have(shell: Shell, host: str) -> None:
+    answer = shell("healthcheck", "--http", f"{host}:80")
+
+    assert answer.status == 1
+    assert f"no worker answers at {host} port 80" in answer.err
+
+
 @pytest.mark.parametrize("words", [[], ["--http", "8080"], ["--http", ":99999"]])
 def test_whom_to_ask_has_to_be_said(shell: Shell, words: list[str]) -> None:
     assert shell("healthcheck", *words).status == 2

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import sys
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from taskmill import Mill
+from taskmill._worker.reload import Changes
 from tests.cli.process import Program, Programs
 
 APP = """
@@ -22,6 +27,7 @@ APP = """
     def version():
         return number
 """
+LONGEST_LOOK = 20
 # What is not installed, as Python sees it.
 WITHOUT = """
     import sys
@@ -41,6 +47,18 @@ def until(program: Program, words: str) -> str:
         if words in line:
             return line
     raise AssertionError(f"it ended without saying {words!r}")
+
+
+def test_a_name_that_is_no_text_changes_like_any_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with closing(Changes([folder])) as changes:
+        path = Path(os.fsdecode(b"\xff.py"))
+        moments = iter(range(LONGEST_LOOK))
+        # It may not have begun to look.
+        while not select.select([changes], [], [], 1)[0]:
+            path.write_text(f"moment = {next(moments)}")
+
+        assert changes.read() == r"\udcff.py"
 
 
 @pytest.mark.parametrize("is_installed", [True, False])

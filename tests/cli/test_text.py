@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -91,6 +92,16 @@ class TestTable:
             "ID  ERROR",
             "a   ValueError: n...",
         ]
+
+    def test_long_texts_are_cut_at_once(self) -> None:
+        columns = (Column("TASK", shrinks=True), Column("ERROR", shrinks=True, ends=True))
+        began_at = time.perf_counter()
+
+        [_, line] = lines_of(columns, [("日" * 20_000, "本" * 20_000)], 26)
+
+        # Character by character from the whole it would be a minute.
+        assert time.perf_counter() - began_at < 5
+        assert line == f"...{'日' * 4}   {'本' * 4}..."
 
     def test_words_for_how_things_stand_have_a_colour_and_others_none(self) -> None:
         [_, line] = table((Column("STATE"), Column("TASK")), [("failed", "mail")])

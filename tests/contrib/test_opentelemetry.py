@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from taskmill import Mill, Snooze
+from taskmill._core.secrecy import HIDDEN
 from taskmill.contrib.opentelemetry import instrument
 from tests.cli.process import Programs
 from tests.contrib.conftest import Applied
@@ -219,6 +220,41 @@ def test_each_attempt_that_fails_says_why(watch: Watch) -> None:
     assert first.status.status_code is StatusCode.ERROR
     assert (first.attributes or {})["error.type"] == "LookupError"
     assert [event.name for event in first.events] == ["exception"]
+
+
+def test_why_is_said_without_the_secrets_of_the_job(watch: Watch) -> None:
+    @watch.mill.task
+    def login(password: str) -> None:
+        raise LookupError(f"not {password}")
+
+    login.enqueue("hunter22")
+    watch.run()
+
+    [span] = watch.named("process default")
+    assert span.status.description == f"not {HIDDEN}"
+    [event] = span.events
+    assert (event.attributes or {})["exception.message"] == f"not {HIDDEN}"
+    assert "in login\n" in str((event.attributes or {})["exception.stacktrace"])
+    assert "hunter22" not in span.to_json()
+
+
+def test_an_error_that_cannot_be_written_stays_what_it_is(watch: Watch) -> None:
+    class Broken(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    @watch.mill.task
+    def fail() -> None:
+        raise Broken
+
+    result = fail.enqueue()
+    watch.run()
+
+    error = result.job().error
+    assert error is not None
+    assert error.type.endswith("Broken")
+    [span] = watch.named("process default")
+    assert (span.attributes or {})["error.type"] == error.type
 
 
 def test_a_task_that_asks_to_be_snoozed_has_not_failed(watch: Watch) -> None:

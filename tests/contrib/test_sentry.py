@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import sentry_sdk
 from sentry_sdk.envelope import Envelope
+from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 
 from taskmill import Cancel, Mill, Snooze, current_job, every
+from taskmill._core.secrecy import HIDDEN
 from taskmill.contrib.sentry import TaskmillIntegration
 
 
@@ -35,7 +38,8 @@ class Kept(Transport):
         return [(item["monitor_slug"], item["status"]) for item in self.items if "monitor_slug" in item]
 
     def errors(self) -> list[dict[str, Any]]:
-        return [item for item in self.items if "exception" in item]
+        """Also what was only logged."""
+        return [item for item in self.items if "exception" in item or "logentry" in item]
 
 
 @pytest.fixture
@@ -55,7 +59,7 @@ def kept(mill: Mill, request: pytest.FixtureRequest) -> Iterator[Kept]:
             transport=transport,
             traces_sample_rate=1.0,
             default_integrations=False,
-            integrations=[TaskmillIntegration(mill, **options)],
+            integrations=[TaskmillIntegration(mill, **options), LoggingIntegration()],
         )
         yield transport
         sentry_sdk.get_client().close()
@@ -110,6 +114,24 @@ def test_an_error_that_ends_its_job_is_reported_with_its_trace(mill: Mill, kept:
     assert error["tags"]["taskmill.task"] == "fail"
     assert error["contexts"]["taskmill"]["attempt"] == 2
     assert error["contexts"]["trace"]["trace_id"] == kept.transactions()[-1]["contexts"]["trace"]["trace_id"]
+
+
+def test_it_is_reported_without_the_secrets_of_the_job(mill: Mill, kept: Kept) -> None:
+    @mill.task
+    def login(user: str, password: str) -> None:
+        words = [user, password]
+        raise LookupError(f"not {words}")
+
+    login.enqueue("ann", "hunter22")
+    run(mill)
+
+    [error] = kept.errors()
+    [value] = error["exception"]["values"]
+    assert value["value"] == f"not ['ann', '{HIDDEN}']"
+    [frame] = value["stacktrace"]["frames"]
+    assert frame["function"] == "login"
+    assert frame["vars"]["user"] == "'ann'"
+    assert "hunter22" not in json.dumps(error)
 
 
 @pytest.mark.parametrize("kept", [{"retried": True}], indirect=True)

@@ -14,7 +14,6 @@ import pytest
 
 from tests.crash.site import Note, Site, Worker, figures, is_gone
 
-DEPLOYS = 10
 SECOND = 1e9
 
 
@@ -111,10 +110,11 @@ def test_kills_of_whole_workers_lose_nothing(site: Site, kills_wanted: int) -> N
     assert site.sessions() == set()
 
 
-def test_ten_deploys_lose_nothing_and_burn_no_attempt(site: Site) -> None:
+def test_deploys_under_load_lose_nothing_and_burn_no_attempt(site: Site, *, long: bool) -> None:
+    deploys = 10 if long else 5
     numbers, stops = itertools.count(), list[float]()
     worker = site.worker("--threads", "4")
-    for _ in range(DEPLOYS):
+    for _ in range(deploys):
         one_at_work(site, numbers, worker)
         successor = site.worker("--threads", "4")
         began = time.monotonic()
@@ -125,7 +125,7 @@ def test_ten_deploys_lose_nothing_and_burn_no_attempt(site: Site) -> None:
     count = next(numbers)
     site.wait_until_done(count, timeout=60)
     figures.info(
-        f"{DEPLOYS} deploys under load, {count} jobs: gone after {statistics.median(stops):.2f} s p50, "
+        f"{deploys} deploys under load, {count} jobs: gone after {statistics.median(stops):.2f} s p50, "
         f"{max(stops):.2f} s max; lost 0, run twice 0"
     )
     assert Counter(note.number for note in site.notes("end")) == Counter(range(count))

@@ -774,12 +774,12 @@ def _settings(max_examples: int) -> settings:
 
 @pytest.mark.timeout(0)
 class TestSqlite(SqliteMachine.TestCase):  # type: ignore[misc,name-defined]
-    settings = _settings(250)
+    settings = _settings(150)
 
 
 @pytest.mark.timeout(0)
 class TestPostgres(PostgresMachine.TestCase):  # type: ignore[misc,name-defined]
-    settings = _settings(40)
+    settings = _settings(25)
 
     @pytest.fixture(autouse=True)
     def database(self, newest_postgres_url: str) -> None:

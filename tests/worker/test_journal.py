@@ -71,12 +71,14 @@ class TestProgress:
         "done, total, error",
         [
             ("1", None, None),
+            (2**60, 2**61, None),
             ("much", None, TypeError),
             (math.nan, 1, ValueError),
             (1, math.inf, ValueError),
-            (10**400, 1, ValueError),
-            (1, -(10**400), ValueError),
+            (10**400, None, ValueError),
+            (1, 10**5000, ValueError),
         ],
+        ids=["text", "large", "word", "nan", "inf", "huge", "too long to be written"],
     )
     def test_what_is_no_number_is_refused_where_it_is_said(
         self, mill: Mill, done: Any, total: Any, error: type[Exception] | None
@@ -88,6 +90,12 @@ class TestProgress:
         else:
             with pytest.raises(error, match="progress: "):
                 context.progress(done, total)
+
+    def test_what_is_no_text_is_refused_where_it_is_said(self, mill: Mill) -> None:
+        words: Any = b"loading"
+
+        with pytest.raises(TypeError, match="is no text"):
+            Context.local(mill.app, "t", 1).progress(1, text=words)
 
 
 class TestLogs:
@@ -235,6 +243,30 @@ class TestLogs:
 
         [message] = messages(mill, result.id)
         assert "'%d of %d' with ('one',)" in message
+
+    def test_nor_does_one_of_what_cannot_even_be_shown(self, mill: Mill) -> None:
+        class Broken:
+            def __str__(self) -> str:
+                raise RuntimeError
+
+            __repr__ = __str__
+
+        @mill.task
+        def work() -> str:
+            logger.propagate = False
+            try:
+                logger.info("%s", Broken())
+            finally:
+                logger.propagate = True
+            return "done"
+
+        with mill.worker():
+            result = work.enqueue()
+            assert result.get(timeout=DEADLINE) == "done"
+
+        [message] = messages(mill, result.id)
+        assert message.startswith("what test_journal.py logs in line ")
+        assert message.endswith(" cannot be written: RuntimeError")
 
     @pytest.mark.parametrize(
         "job_logs, expected", [("debug", 3), ("info", 2), ("warning", 1), ("error", 0), ("off", 0)]

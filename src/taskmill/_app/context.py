@@ -21,8 +21,8 @@ LOCAL = "local"
 
 # Of what a job says that it is at.
 _LONGEST_TEXT = 500
-# Of whole numbers, up to which any is a float, too.
-_LARGEST = 1 << 1_000
+# Beyond, a whole number takes a float's place: what is stored must be read again, everywhere.
+_WHOLE = 1 << 53
 
 # How long a thread stands still at most to be stopped; whoever wants to stop it looks more often.
 _STANDSTILL = 0.1
@@ -164,12 +164,14 @@ class Context:
         Does nothing in a plain call. Of *text*, the first 500 characters are shown.
 
         Raises:
-            TypeError, ValueError: *done* or *total* is no finite number.
+            TypeError, ValueError: *done* or *total* is no finite number, or *text* no text.
         """
-        if type(done) is not int or abs(done) > _LARGEST:
+        if type(done) is not int or not -_WHOLE <= done <= _WHOLE:
             done = _finite("done", done)
-        if total is not None and (type(total) is not int or abs(total) > _LARGEST):
+        if total is not None and (type(total) is not int or not -_WHOLE <= total <= _WHOLE):
             total = _finite("total", total)
+        if not isinstance(text, str):
+            raise TypeError(f"progress: text={text!r} is no text")
         if (notes := self.notes) is not None:
             notes.progress(done, total, text[:_LONGEST_TEXT])
 
@@ -252,12 +254,12 @@ def job_in_progress() -> Context | None:
 def _finite(name: str, value: float) -> float:
     try:
         number = float(value)
+    except OverflowError:
+        number = math.inf
     except (TypeError, ValueError):
         raise TypeError(f"progress: {name}={value!r} is no number") from None
-    except OverflowError:
-        raise ValueError(f"progress: {name} is no finite number, as a float") from None
     if not math.isfinite(number):
-        raise ValueError(f"progress: {name}={value!r} is no finite number")
+        raise ValueError(f"progress: {name}={number} is no finite number")
     return number
 
 

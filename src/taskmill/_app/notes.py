@@ -36,13 +36,8 @@ class Notes:
 
     def log(self, record: logging.LogRecord) -> None:
         """One log line more."""
-        try:
-            message = record.getMessage()
-        except Exception as error:  # noqa: BLE001  (what does not fit its arguments is the program's error, not the job's)
-            message = f"{record.msg!r} with {record.args!r}: {error}"
-        if record.exc_info:
-            message += "\n" + _TRACEBACKS.formatException(record.exc_info)
-        line = line_text(round(record.created * SECOND), record.levelname, record.name, self.scrub(message))
+        message = self.scrub(_message_of(record))
+        line = line_text(round(record.created * SECOND), record.levelname, record.name, message)
         with self._mutex:
             self._draft.add(line)
 
@@ -62,3 +57,21 @@ class Notes:
                 done, total, text = progress
                 self._draft.put(PROGRESS, progress_text(done, total, self.scrub(text), self._now()))
             return self._draft.take()
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """With its traceback. What cannot be written is the program's error, not the job's."""
+    try:
+        trace = f"\n{_TRACEBACKS.formatException(record.exc_info)}" if record.exc_info else ""
+        return record.getMessage() + trace
+    except Exception as error:  # noqa: BLE001  (from the code of whatever is logged)
+        return _instead(record, error)
+
+
+def _instead(record: logging.LogRecord, error: Exception) -> str:
+    try:
+        return f"{record.msg!r} with {record.args!r}: {error}"
+    except Exception:  # noqa: BLE001  (as above)
+        return (
+            f"what {record.filename} logs in line {record.lineno} cannot be written: {type(error).__name__}"
+        )

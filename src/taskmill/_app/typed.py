@@ -75,6 +75,8 @@ class TypedCall:
         for word in words:
             name, equals, text = word.partition("=")
             if equals and name.isidentifier():
+                if name in kwargs:
+                    raise InvalidArguments(f"{self._task.name}: {name} is given twice")
                 kwargs[name] = self.value(self._named(name, word), text)
             else:
                 args.append(self.value(self._at(len(args)), word))

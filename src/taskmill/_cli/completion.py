@@ -6,7 +6,7 @@ from typing import Any
 
 from taskmill._cli import exit_code
 from taskmill._cli.output import put
-from taskmill._cli.parser import Parser
+from taskmill._cli.parser import Parser, one_of
 from taskmill.errors import ConfigurationError
 
 _SHELLS = ("bash", "zsh", "fish")
@@ -26,7 +26,9 @@ def configure(parser: Parser) -> None:
         "when you press Tab; print it again after an upgrade.",
         example=_EXAMPLE,
     )
-    parser.add_argument("shell", choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
+    # Its choices are what the shells complete.
+    shell = one_of("shell", _SHELLS)
+    parser.add_argument("shell", type=shell, choices=_SHELLS, metavar="SHELL", help=", ".join(_SHELLS))
 
 
 def run(arguments: Any) -> int:

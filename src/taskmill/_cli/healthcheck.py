@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from contextlib import closing
 from typing import Any
 
 from taskmill._cli import exit_code
@@ -37,15 +38,14 @@ def run(arguments: Any) -> int:
     host, port = arguments.http
     # What listens on all addresses is asked at this machine's own.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared, not bound to)
-    connection = http.client.HTTPConnection(host, port, timeout=arguments.timeout)
     try:
-        connection.request("GET", "/readyz" if arguments.ready else "/healthz")
-        answer = connection.getresponse()
-        text = answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException) as error:
+        with closing(http.client.HTTPConnection(host, port, timeout=arguments.timeout)) as connection:
+            connection.request("GET", "/readyz" if arguments.ready else "/healthz")
+            answer = connection.getresponse()
+            text = answer.read().decode(errors="replace")
+    # The last one is of a name that no host can have.
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         complain(f"no worker answers at {host} port {port}: {error}")
         return exit_code.FAILURE
-    finally:
-        connection.close()
     put(*clean_lines(text.rstrip()))
     return exit_code.OK if answer.status == http.client.OK else exit_code.FAILURE

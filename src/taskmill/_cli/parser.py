@@ -18,6 +18,7 @@ from taskmill.errors import ConfigurationError
 
 _WIDTH = 78
 _AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>s|min|h|d)")
+_NUMBER = re.compile(r"-\d*\.?\d+")
 _UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
 
 
@@ -85,6 +86,7 @@ class Parser(argparse.ArgumentParser):
             # What is there already, argparse does not give the default to: what was not said can be told from that.
             setattr(found, action.dest, None)
         found, rest = super().parse_known_args(given, found)
+        self._take(rest, found)
         file = self._file([*options])
         left_out = {name: action for name, action in options.items() if getattr(found, action.dest) is None}
         for name, action in left_out.items():
@@ -93,7 +95,7 @@ class Parser(argparse.ArgumentParser):
             action.dest for action in left_out.values()
         }
         self._check_required(found)
-        return found, rest
+        return found, []
 
     def error(self, message: str) -> NoReturn:
         """End with status 2 and one sentence."""
@@ -114,6 +116,20 @@ class Parser(argparse.ArgumentParser):
         if not name.startswith("-") and name not in self.commands:
             suggestion = nearest(name, self.commands)
             self.error(f"there is no command {name!r}{suggestion}: it is one of {', '.join(self.commands)}")
+
+    def _take(self, rest: Sequence[str], found: argparse.Namespace) -> None:
+        """What argparse has left over: words behind an option, which it does not add to those before; mistakes."""
+        end = rest.index("--") if "--" in rest else len(rest)
+        for word in rest[:end]:
+            if word.startswith("-") and not _NUMBER.fullmatch(word):
+                name = word.partition("=")[0]
+                self.error(f"there is no option {name!r}{nearest(name, self._option_string_actions)}")
+        words = [*rest[:end], *rest[end + 1 :]]
+        open_ended = next((each.dest for each in self._actions if each.nargs == "*"), None)
+        if words and open_ended is None:
+            self.error(f"{words[0]!r} is one word too many")
+        if words and open_ended is not None:
+            setattr(found, open_ended, [*getattr(found, open_ended), *words])
 
     def _file(self, options: Sequence[str]) -> configuration.File | None:
         try:

@@ -11,6 +11,14 @@ from taskmill._app import audit
 from taskmill._app.application import Application
 
 
+def name() -> str:
+    """The user's; empty where he has none, as in many a container."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
 def note(app: Application, what: str, subject: str, *, number: int) -> None:
     """As `audit.note`, of the user of this process on this machine."""
     audit.note(app, _actor(), what, subject, number=number)
@@ -22,8 +30,4 @@ def noting(app: Application, what: str, subject: str) -> AbstractContextManager[
 
 
 def _actor() -> audit.Actor:
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):  # of a container whose user has no name
-        name = f"user {os.getuid()}"
-    return audit.Actor(name, f"terminal of {socket.gethostname()}")
+    return audit.Actor(name() or f"user {os.getuid()}", f"terminal of {socket.gethostname()}")

@@ -20,10 +20,12 @@ from taskmill._core.job import State
 from taskmill._core.wording import clean, span
 from taskmill._storage.base import QueueCount
 
+_OPEN = (State.QUEUED, State.RUNNING)
 _COLUMNS = (
     Column("QUEUE", shrinks=True),
     Column("DUE", to_right=True),
-    *(Column(state.upper(), to_right=True) for state in State),
+    # The last ones are left out first.
+    *(Column(state.upper(), to_right=True, optional=state not in _OPEN) for state in State),
     Column("PAUSED", to_right=True),
 )
 

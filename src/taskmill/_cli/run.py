@@ -56,15 +56,19 @@ def run(arguments: Any) -> int:
             return exit_code.FAILURE
         task = app.tasks[job.task]
         args, kwargs = _call(app, job)
-        try:
-            value = _run(app, task, job, args, kwargs)
-        except LockTimeout as error:
-            complain(f"{error}: the job would not run now either; `taskmill locks` says who holds it")
-            return exit_code.FAILURE
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  (whatever it is, it is shown)
-            return _show(error, with_pdb=arguments.pdb)
+        lock = Lock(app, job.lock, timeout=0) if job.lock else nullcontext()
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock)
+            except LockTimeout as error:
+                complain(f"{error}: the job would not run now either; `taskmill locks` says who holds it")
+                return exit_code.FAILURE
+            try:
+                value = _run(app, task, job, args, kwargs)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  (whatever it is, it is shown)
+                return _show(error, with_pdb=arguments.pdb)
         _tell(app, job, value, is_json=arguments.json)
     return exit_code.OK
 
@@ -92,7 +96,6 @@ def _run(
 ) -> Any:
     context = Context(app, _claimed(job), _Unclaimed(0))
     with ExitStack() as stack:
-        stack.enter_context(Lock(app, job.lock, timeout=0) if job.lock else nullcontext())
         stack.enter_context(entered(context))
         for wrapper in app.wrappers:
             stack.enter_context(wrapper(context))

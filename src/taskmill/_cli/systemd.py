@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from taskmill._cli import exit_code
+from taskmill._cli import exit_code, person
 from taskmill._cli.output import put
 from taskmill._cli.parser import Parser, seconds
 from taskmill._core.wording import clean
@@ -65,8 +65,8 @@ def run(arguments: Any) -> int:
         raise ConfigurationError("name the application, for example: taskmill systemd shop.tasks:mill")
     program = [sys.executable, "-m", "taskmill", "worker", arguments.app, "--grace", f"{arguments.grace:g}"]
     unit = _UNIT.format(
-        app=arguments.app,
-        user=getpass.getuser(),
+        app=arguments.app.replace("%", "%%"),
+        user=person.name() or str(os.getuid()),
         folder=_escaped(str(Path.cwd())),
         command=_escaped(shlex.join(program)),
         timeout=arguments.grace + _BEYOND,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from taskmill._core.wording import clean
@@ -76,7 +77,7 @@ def table(
     ]
     shown = list(range(len(columns)))
     if limit is not None:
-        shown = _fitting(columns, widths, limit)
+        shown = _shown(columns, widths, limit)
         _shrink([index for index in shown if columns[index].shrinks], shown, widths, limit)
     head = [Span(plain(_line(columns, widths, shown, [column.title for column in columns])), "bold")]
     return [head, *(_line(columns, widths, shown, line) for line in cells)]
@@ -103,9 +104,12 @@ def beginning(text: str, width: int) -> str:
     """As much of it as fits, and a sign that there is more."""
     if width_of(text) <= width:
         return text
-    while text and width_of(text) > width - len(_CUT):
-        text = text[:-1]
-    return text + _CUT
+    return text[: _fitting(text, width - len(_CUT))] + _CUT
+
+
+def _fitting(chars: Iterable[str], room: int) -> int:
+    """How many of the first *chars* there is room for."""
+    return sum(1 for used in accumulate(map(_columns, chars)) if used <= room)
 
 
 def _value(text: str, room: int | None) -> Span:
@@ -119,7 +123,7 @@ def _columns(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
-def _fitting(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
+def _shown(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
     shown = list(range(len(columns)))
     for index in reversed(range(len(columns))):
         least = [min(widths[each], _COMFORTABLE) if columns[each].shrinks else widths[each] for each in shown]
@@ -163,6 +167,4 @@ def _cell(text: str, width: int, column: Column) -> list[Span]:
 
 def _end(text: str, width: int) -> str:
     # The end of a dotted name tells more than its beginning.
-    while text and width_of(text) > width - len(_CUT):
-        text = text[1:]
-    return _CUT + text
+    return _CUT + text[len(text) - _fitting(reversed(text), width - len(_CUT)) :]

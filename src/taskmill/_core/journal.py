@@ -115,10 +115,10 @@ def progress_of(text: str | None) -> Progress | None:
         if text is None:
             return None
         done, total, what, said_at = json.loads(text)
-        if not math.isfinite(done) or not math.isfinite(0 if total is None else total):
+        if not all(map(math.isfinite, (done,) if total is None else (done, total))):
             return None
         return Progress(done, total, str(what), to_datetime(said_at))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 
@@ -168,7 +168,7 @@ def _line_of(sheet: Sheet, text: str) -> LogLine:
     try:
         at, level, logger, message = json.loads(text)
         return LogLine(sheet.attempt, to_datetime(at), str(level), str(logger), str(message))
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return LogLine(sheet.attempt, to_datetime(0), "ERROR", "damaged", text)
 
 

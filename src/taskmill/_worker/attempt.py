@@ -7,6 +7,7 @@ import sys
 import traceback
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from taskmill._app.application import Application, Wrapper
@@ -40,7 +41,7 @@ LONGEST_MESSAGE = 8_000
 # Further off than anybody means it, and near enough for every calendar.
 LONGEST_DELAY = 36_500 * DAY
 # Whose frames are left out of tracebacks: those that call tasks. The demo's tasks are in taskmill too.
-_CALLERS = ("taskmill._app.", "taskmill._worker.", "taskmill.huey.")
+_CALLERS = ("taskmill._app.", "taskmill._worker.", "taskmill.contrib.", "taskmill.huey.")
 
 AnyTask = BaseTask[Any, Any]
 
@@ -253,13 +254,17 @@ def _qualified_name(error: type[BaseException]) -> str:
     return error.__qualname__ if module == "builtins" else f"{module}.{error.__qualname__}"
 
 
-def _traceback(error: BaseException) -> str:
+def frames_of(error: BaseException) -> TracebackType | None:
     """From the task's function on: how the worker came to call it says nothing about the error."""
     frames = error.__traceback__
     while frames is not None and str(frames.tb_frame.f_globals.get("__name__")).startswith(_CALLERS):
         frames = frames.tb_next
+    return frames
+
+
+def _traceback(error: BaseException) -> str:
     try:
-        return "".join(traceback.format_exception(type(error), error, frames))
+        return "".join(traceback.format_exception(type(error), error, frames_of(error)))
     except BaseException:  # noqa: BLE001  (formatting calls the exception's own code)
         return ""
 

@@ -66,7 +66,7 @@ class Changes:
         for paths in self._changes():
             # One who is slow to read knows already that there are some.
             with suppress(BlockingIOError):
-                self._theirs.send(_told(paths).encode())
+                self._theirs.send(_told(paths).encode(errors="backslashreplace"))
 
     def _changes(self) -> Iterator[set[str]]:
         try:

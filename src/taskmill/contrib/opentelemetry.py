@@ -18,6 +18,10 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanKind, StatusCode, TracerProvider
 
 from taskmill import Context, Mill, Outgoing
+from taskmill._app.application import Application
+from taskmill._app.scrubbing import scrubbed
+from taskmill._core.job import Claimed
+from taskmill._worker.attempt import info_of
 from taskmill.errors import Cancel, Snooze
 
 _SYSTEM = {"messaging.system": "taskmill"}
@@ -39,11 +43,12 @@ def instrument(
       one trace has it all; traces become as long as jobs take then.
     - The context travels in the headers of the job, by the propagators that are set up (``traceparent``, ``baggage``).
 
-    The providers are the global ones, if none are given. An error of the task is recorded with its stack; that it asks
-    to be snoozed or cancelled is none. A job of executor "process" leaves its span in the process that runs it, so that
-    one which is killed leaves none.
+    The providers are the global ones, if none are given. An error of the task is recorded with its stack, as it is
+    stored: without secrets; that it asks to be snoozed or cancelled is none. A job of executor "process" leaves its
+    span in the process that runs it, so that one which is killed leaves none.
     """
     Instrument(
+        mill.app,
         trace.get_tracer("taskmill", tracer_provider=tracer_provider),
         metrics.get_meter("taskmill", meter_provider=meter_provider),
         parent=parent,
@@ -53,7 +58,8 @@ def instrument(
 class Instrument:
     """What `instrument` puts around the work of a mill."""
 
-    def __init__(self, tracer: trace.Tracer, meter: metrics.Meter, *, parent: bool) -> None:
+    def __init__(self, app: Application, tracer: trace.Tracer, meter: metrics.Meter, *, parent: bool) -> None:
+        self._app = app
         self._tracer = tracer
         self._parent = parent
         self._client = f"{platform.node()}:{os.getpid()}"
@@ -77,7 +83,7 @@ class Instrument:
         queues = {job.queue for job in jobs}
         attributes = _operation("send", "send", queues.pop() if len(queues) == 1 else None)
         began_at = time.perf_counter()
-        with self._sending(jobs, attributes) as span, _failure_noted(span):
+        with self._sending(jobs, attributes) as span, self._failure_noted(span):
             yield
         self._operation.record(time.perf_counter() - began_at, attributes)
         self._sent.add(len(jobs), attributes)
@@ -121,10 +127,26 @@ class Instrument:
         links = [Link(created_by)] if created_by.is_valid else []
         with self._span(_name(attributes), SpanKind.CONSUMER, attributes, links, around) as span:
             try:
-                with _failure_noted(span):
+                with self._failure_noted(span, context.claimed):
                     yield
             finally:
                 self._duration.record(time.perf_counter() - began_at, metered)
+
+    @contextmanager
+    def _failure_noted(self, span: Span, claimed: Claimed | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (Cancel, Snooze):
+            # How the task ends its job, or puts it off: nothing went wrong.
+            raise
+        except BaseException as error:
+            info = scrubbed(self._app, claimed, info_of(error))
+            span.set_attribute("error.type", info.type)
+            span.set_status(StatusCode.ERROR, info.message)
+            # As Span.record_exception does it, which would tell the secrets.
+            told = {"type": info.type, "message": info.message, "stacktrace": info.traceback}
+            span.add_event("exception", {f"exception.{name}": value for name, value in told.items()})
+            raise
 
     def _span(
         self,
@@ -143,21 +165,6 @@ class Instrument:
             record_exception=False,
             set_status_on_exception=False,
         )
-
-
-@contextmanager
-def _failure_noted(span: Span) -> Iterator[None]:
-    try:
-        yield
-    except (Cancel, Snooze):
-        # How the task ends its job, or puts it off: nothing went wrong.
-        raise
-    except BaseException as error:
-        kind = type(error)
-        span.set_attribute("error.type", f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."))
-        span.set_status(StatusCode.ERROR, str(error))
-        span.record_exception(error)
-        raise
 
 
 def _operation(name: str, kind: str, queue: str | None) -> dict[str, str | int]:

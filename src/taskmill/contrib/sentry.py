@@ -9,20 +9,31 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import sentry_sdk
 from sentry_sdk.crons import monitor
 from sentry_sdk.integrations import Integration
+from sentry_sdk.scope import add_global_event_processor
 from sentry_sdk.tracing import Span
 from sentry_sdk.utils import event_from_exception
 
 from taskmill import Context, Mill, Outgoing
+from taskmill._app.scrubbing import scrubber
 from taskmill._core.instant import SECOND
+from taskmill._core.job import Claimed
+from taskmill._worker.attempt import frames_of
+from taskmill._worker.logbook import Ending
 from taskmill.errors import Cancel, Interruption, Snooze
 
+if TYPE_CHECKING:
+    from sentry_sdk.types import Event, Hint
+
 _ORIGIN = "auto.queue.taskmill"
+_REMEMBERED = 1_000
 _NO_SLUG = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -30,10 +41,10 @@ class TaskmillIntegration(Integration):
     """To be made where *mill* is, in programs and workers alike.
 
     What enqueues is ``queue.publish``; an attempt is a transaction ``queue.task.taskmill`` of the same trace, with a
-    span ``queue.process`` in it, and a scope of its own. An error that ends its job is reported; with *retried* one
-    that is tried again is, too. That a task asks to be snoozed or cancelled, or is interrupted, is no error.
-    With *monitors* each attempt of a task that has one schedule checks in at the monitor of that name, in Sentry's
-    spelling: ``shop.tasks.tidy`` is ``shop-tasks-tidy``.
+    span ``queue.process`` in it, and a scope of its own. An error that ends its job is reported, without secrets; with
+    *retried* one that is tried again is, too. That a task asks to be snoozed or cancelled, or is interrupted, is no
+    error. With *monitors* each attempt of a task that has one schedule checks in at the monitor of that name, in
+    Sentry's spelling: ``shop.tasks.tidy`` is ``shop-tasks-tidy``.
     """
 
     identifier = "taskmill"
@@ -43,12 +54,15 @@ class TaskmillIntegration(Integration):
         self._mill = mill
         self._retried = retried
         self._monitors = monitors
+        # The latest ones, by job and fence.
+        self._reported: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
         mill.wrap_enqueue(self.publish)
         mill.wrap(self.process)
 
     @staticmethod
     def setup_once() -> None:
         """Nothing is patched: the mill knows what goes around its work."""
+        add_global_event_processor(_unless_it_repeats)
 
     @contextmanager
     def publish(self, jobs: Sequence[Outgoing]) -> Iterator[None]:
@@ -88,8 +102,13 @@ class TaskmillIntegration(Integration):
                     raise
                 except Exception as error:
                     if self._is_to_be_reported(context, error):
-                        _report(error)
+                        self._reported.append((context.id, context.fence))
+                        _report(error, scrubber(self._mill.app, context.claimed))
                     raise
+
+    def has_reported(self, claimed: Claimed) -> bool:
+        """Whether an error of that attempt was reported here."""
+        return (claimed.job_id, claimed.fence) in self._reported
 
     def _monitor(self, task: str) -> AbstractContextManager[object]:
         names = [name for name, periodic in self._mill.app.periodics.items() if periodic.task.name == task]
@@ -121,10 +140,33 @@ def _describe(span: Span, context: Context) -> None:
     span.set_data("messaging.message.receive.latency", max(0.0, latency * 1_000))
 
 
-def _report(error: Exception) -> None:
+def _unless_it_repeats(event: Event, hint: Hint) -> Event | None:
+    """The worker logs how the attempt has ended, too, of which Sentry's logging integration makes an event."""
+    integration = sentry_sdk.get_client().get_integration(TaskmillIntegration)
+    ending = getattr(hint.get("log_record"), "taskmill", None)
+    if integration is None or not isinstance(ending, Ending) or not integration.has_reported(ending.claimed):
+        return event
+    return None
+
+
+def _report(error: Exception, scrub: Callable[[str], str]) -> None:
     event, hint = event_from_exception(
-        error,
+        # The frames that call the function have all of its arguments among their variables.
+        (type(error), error, frames_of(error)),
         client_options=sentry_sdk.get_client().options,
         mechanism={"type": "taskmill", "handled": False},
     )
+    event["exception"] = _scrubbed(event["exception"], scrub)
     sentry_sdk.capture_event(event, hint=hint)
+
+
+def _scrubbed(told: Any, scrub: Callable[[str], str]) -> Any:
+    match told:
+        case str():
+            return scrub(told)
+        case dict():
+            return {name: _scrubbed(value, scrub) for name, value in told.items()}
+        case list():
+            return [_scrubbed(value, scrub) for value in told]
+        case _:
+            return told
