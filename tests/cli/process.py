@@ -21,6 +21,7 @@ class Program:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
+        self._early = ""
 
     @property
     def pid(self) -> int:
@@ -37,9 +38,10 @@ class Program:
         return self._process.stderr
 
     def start_line(self) -> str:
-        """Wait until the worker says that it is ready."""
-        line = self.first_word()
-        assert " worker on " in line, line + self._process.communicate()[1]
+        """Wait until the worker says that it is ready; its processes may have warned of something before."""
+        while " worker on " not in (line := self.stderr.readline()):
+            self._early += line
+            assert line, self._early
         return line
 
     def first_word(self) -> str:
@@ -50,9 +52,9 @@ class Program:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, str, str]:
-        """Wait for its end; its status, and what it wrote since."""
+        """Wait for its end; its status, and what it wrote, but for what was read."""
         out, err = self._process.communicate(timeout=LONGEST_WAIT)
-        return self._process.returncode, out, err
+        return self._process.returncode, out, self._early + err
 
     def kill(self) -> None:
         if self._process.poll() is None:

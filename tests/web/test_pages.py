@@ -118,6 +118,15 @@ class TestTrouble:
         assert answers[-1] == 200
 
 
+class TestPace:
+    def test_nothing_is_foretold_while_nobody_is_at_work(self, mill: Mill, browser: Browser) -> None:
+        storage = mill.app.storage
+        storage.jobs.add([a_job("due")])
+        storage.statistics.add([Tally(storage.now() // MINUTE, "t", "succeeded", 20, 9)])
+
+        assert "1 due job waits for a worker." in browser.get("/").body
+
+
 class TestServers:
     @pytest.mark.parametrize("kind", ["postgres", "redis"])
     def test_a_store_on_a_server_has_the_same_pages(self, kind: str, request: pytest.FixtureRequest) -> None:

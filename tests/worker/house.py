@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from typing import Any
 
 from taskmill._core.instant import SECOND
@@ -54,6 +55,7 @@ class House:
         self.storage = storage
         self.started: list[Process] = []
         self.announced: list[Hello] = []
+        self.on_ready: Callable[[Hello], object] = self.announced.append
         self.refused: OSError | None = None
         self.guardian = Guardian(lambda url: storage)
         self.supervisor = Supervisor(
@@ -61,8 +63,11 @@ class House:
             self._spawn,
             self.guardian,
             lambda: clock.monotonic() / SECOND,
-            self.announced.append,
+            self._announce,
         )
+
+    def _announce(self, hello: Hello) -> None:
+        self.on_ready(hello)
 
     def _spawn(self, role: Role) -> Process:
         if self.refused is not None:

@@ -62,6 +62,15 @@ def test_one_that_starts_is_well_and_not_ready(watched: Watched) -> None:
     assert watched.ask("/readyz") == ("503 Service Unavailable", "starting\n")
 
 
+def test_whoever_asks_at_the_very_moment_that_it_is_ready_hears_no_two_things(watched: Watched) -> None:
+    seen: list[Answer] = []
+    watched.house.on_ready = lambda _: seen.append(watched.ask("/readyz"))
+
+    watched.house.start()
+
+    assert seen == [("200 OK", "processes at work: 1 of 1\n")]
+
+
 def test_one_that_drains_is_well_and_not_ready(watched: Watched) -> None:
     watched.house.start()
 

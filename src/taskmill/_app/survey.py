@@ -22,6 +22,11 @@ class Survey(NamedTuple):
     findings: Sequence[Finding]
 
     @property
+    def due(self) -> int:
+        """How many jobs could run now."""
+        return sum(queue.due for queue in self.queues)
+
+    @property
     def counts(self) -> Counter[State]:
         """How many jobs there are in each state."""
         counts: Counter[State] = Counter()

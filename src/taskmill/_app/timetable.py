@@ -11,11 +11,14 @@ from taskmill._storage.base import ScheduleState, Storage
 
 
 class Entry(NamedTuple):
-    """A schedule; `told` says in English when it is due, `next_at` is None where it never is again."""
+    """A schedule; `told` says in English when it is due, `next_at` is None where it never is again.
+
+    `last_slot` is None where none has fired or was skipped yet.
+    """
 
     state: ScheduleState
     told: str
-    last_slot: datetime
+    last_slot: datetime | None
     next_at: datetime | None
     paused_at: datetime | None
 
@@ -27,7 +30,8 @@ def timetable(storage: Storage) -> list[Entry]:
 
 
 def _entry(state: ScheduleState, now: int) -> Entry:
-    last_slot, paused_at = to_datetime(state.last_slot), moment_of(state.paused_at)
+    last_slot = to_datetime(state.last_slot) if state.fired or state.skipped else None
+    paused_at = moment_of(state.paused_at)
     try:
         schedule = of_spec(state.spec)
     except ValueError:

@@ -85,8 +85,7 @@ def _list(app: Application, arguments: Any) -> int:
 
 def _row(entry: Entry, now: datetime) -> tuple[object, ...]:
     state = entry.state
-    # What is known of one that has not fired is when it was first seen.
-    last = ago(entry.last_slot, now) if state.fired or state.skipped else "-"
+    last = "-" if entry.last_slot is None else ago(entry.last_slot, now)
     following = "never" if entry.next_at is None else ago(entry.next_at, now)
     if entry.paused_at is not None:
         following = "paused"

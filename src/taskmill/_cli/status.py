@@ -53,7 +53,7 @@ def as_json(storage: Storage, survey: Survey) -> dict[str, Any]:
     return {
         "store": shown(storage.url),
         "states": {str(state): counts[state] for state in State},
-        "due": sum(queue.due for queue in survey.queues),
+        "due": survey.due,
         "queues": [queues.as_json(queue, paused) for queue in survey.queues],
         "workers": {"alive": len(working), "holding": sum(each.held for each in working)},
         "findings": [doctor.as_json(finding) for finding in survey.findings],

@@ -64,7 +64,8 @@ class Outcome(NamedTuple):
 class ScheduleState(NamedTuple):
     """What the store knows of a schedule; `last_slot` is the latest slot that fired or was skipped.
 
-    `paused_at`: since when no slot of it fires; None: it does.
+    Where none was yet, `last_slot` is when it was first registered. `paused_at`: since when no slot of it fires, None
+    where they do.
     """
 
     name: str

@@ -341,14 +341,15 @@ class Supervisor:
         self._renew_at = min(self._renew_at, self._clock() + self._rest())
 
     def _note_ready(self, child: Child) -> None:
+        # First of all: who watches from another thread sees a child that is able only where it is.
+        was_proven, self.is_proven = self.is_proven, True
         child.stage, child.ready_at, child.heard_at = "ready", self._clock(), self._clock()
-        if self.is_proven:
+        if was_proven:
             logger.info("%s is ready", _name(child))
         elif self._hello is not None:
             self._on_ready(self._hello)
             # For what others have left behind.
             self._look_at = -math.inf
-        self.is_proven = True
         self._tell(())
 
     def _note_pulse(self, child: Child, pulse: Pulse) -> None:

@@ -10,7 +10,7 @@ from taskmill._app.timetable import Entry, timetable
 from taskmill._core.wording import clean
 from taskmill._web import audit
 from taskmill._web.api import shapes
-from taskmill._web.api.telling import instant, instant_or_none
+from taskmill._web.api.telling import instant_or_none
 from taskmill._web.problem import Problem
 from taskmill._web.visit import Visit
 
@@ -72,7 +72,7 @@ def _told(line: Entry) -> shapes.Schedule:
         "task": state.task,
         "spec": state.spec,
         "told": line.told,
-        "last_slot": instant(line.last_slot),
+        "last_slot": instant_or_none(line.last_slot),
         "next_at": instant_or_none(line.next_at),
         "fired": state.fired,
         "skipped": state.skipped,

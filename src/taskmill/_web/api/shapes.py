@@ -311,7 +311,7 @@ class Schedule(TypedDict):
     task: str
     spec: str
     told: str
-    last_slot: Instant
+    last_slot: Instant | None
     next_at: Instant | None
     fired: Count
     skipped: Count
@@ -438,7 +438,10 @@ class Deeds(TypedDict):
 
 
 class Overview(TypedDict):
-    """How the store stands; *wait* and *run* are of the last hour, *drained_in* at the rate of the last minutes."""
+    """How the store stands; *wait* and *run* are of the last hour, *drained_in* at the rate of the last minutes.
+
+    *drained_in* is null while nobody is at work.
+    """
 
     store: str
     now: Instant

@@ -34,13 +34,12 @@ def overview(visit: Visit) -> shapes.Overview:
     survey = visit.reader.survey.get()
     minute = visit.reader.storage.now() // MINUTE
     found = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
-    due = sum(queue.due for queue in survey.queues)
-    done_in = drained_in(due, found.rate)
+    done_in = drained_in(survey, found.rate)
     return {
         "store": visit.place,
         "now": instant(to_datetime(visit.reader.storage.now())),
         "jobs": {str(state): number for state, number in survey.counts.items()},
-        "due": due,
+        "due": survey.due,
         "drained_in": None if done_in is None else done_in.total_seconds(),
         "workers": len(survey.census.working),
         "wait": duration(found.wait),

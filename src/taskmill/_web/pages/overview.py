@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from starlette.responses import Response
 
+from taskmill._app.survey import Survey
 from taskmill._core.census import Census
 from taskmill._core.filter import Filter
 from taskmill._core.instant import MINUTE, to_datetime
@@ -47,10 +48,10 @@ def show(visit: Visit) -> Response:
         counts=survey.counts,
         findings=survey.findings,
         queues=queues_of(visit)[:_SHOWN_QUEUES],
-        due=sum(queue.due for queue in survey.queues),
+        due=survey.due,
         workers=survey.census.working,
         curves=shown,
-        drained_in=drained_in(sum(queue.due for queue in survey.queues), shown.rate),
+        drained_in=drained_in(survey, shown.rate),
         running=rows_of(
             visit, visit.reader.inspection.find(Filter(states=[State.RUNNING]), limit=_SHOWN_RUNNING)
         ),
@@ -64,9 +65,9 @@ def show(visit: Visit) -> Response:
     )
 
 
-def drained_in(due: int, rate: float) -> timedelta | None:
-    """How long what is due takes at this rate, if it is any."""
-    return timedelta(minutes=due / rate) if due and rate else None
+def drained_in(survey: Survey, rate: float) -> timedelta | None:
+    """How long what is due takes at this rate, if it is any, and if anybody is at work."""
+    return timedelta(minutes=survey.due / rate) if survey.due and rate and survey.census.working else None
 
 
 def queues_of(visit: Visit) -> list[Queue]:
