@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -112,10 +113,12 @@ def programs() -> Iterator[Programs]:
 
 @pytest.fixture
 def shell(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
-    """The command line in this process; what it imports is forgotten afterwards."""
+    """The command line in this process; what it imports, and how loud it made the log, is forgotten afterwards."""
     monkeypatch.setattr(sys, "path", sys.path.copy())
-    before = set(sys.modules)
+    before, log = set(sys.modules), logging.getLogger("taskmill")
+    level = log.level
     yield Shell(capsys)
+    log.setLevel(level)
     for name in set(sys.modules) - before:
         if not name.startswith("taskmill"):
             del sys.modules[name]
