@@ -60,6 +60,8 @@ def take(address: str) -> None:
         "filters": ("/jobs?tag=receipt&lowest=10&enqueued_from=2026-01-01T08:00", WIDE, "light"),
         "schedules-dark": ("/schedules", WIDE, "dark"),
         "workers": ("/workers", WIDE, "light"),
+        "locks": ("/locks", WIDE, "light"),
+        "enqueue-dark": ("/enqueue?task=shop.mail.send_receipt", WIDE, "dark"),
         "audit": ("/audit", WIDE, "light"),
         "phone": ("/", PHONE, "light"),
     }

@@ -132,3 +132,10 @@ def test_what_has_a_secret_in_it_is_left_out_too(calls: Mill, browser: Browser) 
 def test_a_task_that_is_not_known_has_no_form(calls: Mill, browser: Browser) -> None:
     assert browser.get("/enqueue?task=nobody").status == 404
     assert browser.post("/tasks/enqueue", {"task": "nobody"})["location"] == "/tasks"
+
+
+def test_the_form_holds_still_and_says_nothing_of_it(calls: Mill, browser: Browser) -> None:
+    body = browser.get("/enqueue?task=pay").body
+
+    assert re.search('<main id="page"[^>]* data-still>', body)
+    assert not re.search(">\\s*still\\s*<", body)
