@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from taskmill._core.instant import MINUTE
 from taskmill._core.tally import WAITED, Tally, quantile
+from taskmill._storage.base import Storage
 
 MINUTES = 60
 # An attempt that is retried has failed too, this time.
@@ -36,6 +38,12 @@ class Curves(NamedTuple):
     number: int
     wait: Spread | None
     run: Spread | None
+
+
+def curves_until(storage: Storage, now: int) -> Curves:
+    """Of the hour that ends *now*, as the workers have counted."""
+    minute = now // MINUTE
+    return curves(storage.statistics.series(since=minute - MINUTES + 1), minute)
 
 
 def curves(tallies: Sequence[Tally], minute: int) -> Curves:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import duration, instant
-from taskmill._web.charts import MINUTES, curves
+from taskmill._web.charts import MINUTES, curves_until
 from taskmill._web.pages.overview import drained_in
 from taskmill._web.visit import Visit
 
@@ -32,12 +32,12 @@ def series(visit: Visit, query: shapes.StatisticsQuery) -> shapes.Statistics:
 def overview(visit: Visit) -> shapes.Overview:
     """Is everything all right."""
     survey = visit.reader.survey.get()
-    minute = visit.reader.storage.now() // MINUTE
-    found = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
+    now = visit.reader.storage.now()
+    found = curves_until(visit.reader.storage, now)
     done_in = drained_in(survey, found.rate)
     return {
         "store": visit.place,
-        "now": instant(to_datetime(visit.reader.storage.now())),
+        "now": instant(to_datetime(now)),
         "jobs": {str(state): number for state, number in survey.counts.items()},
         "due": survey.due,
         "drained_in": None if done_in is None else done_in.total_seconds(),

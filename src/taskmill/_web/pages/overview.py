@@ -10,10 +10,10 @@ from starlette.responses import Response
 from taskmill._app.survey import Survey
 from taskmill._core.census import Census
 from taskmill._core.filter import Filter
-from taskmill._core.instant import MINUTE, to_datetime
+from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._storage.base import QueueCount
-from taskmill._web.charts import MINUTES, curves
+from taskmill._web.charts import curves_until
 from taskmill._web.rows import rows_of
 from taskmill._web.visit import Visit
 
@@ -40,8 +40,7 @@ def show(visit: Visit) -> Response:
         for job in visit.reader.inspection.recent(_RECENT)
         if job.state.is_final and job.started_at is not None
     ]
-    minute = now // MINUTE
-    shown = curves(visit.reader.storage.statistics.series(since=minute - MINUTES + 1), minute)
+    shown = curves_until(visit.reader.storage, now)
     return visit.page(
         "overview.html",
         now=to_datetime(now),
