@@ -81,17 +81,17 @@ def minutely() -> None:
 
 def show_results() -> None:
     fast, slow = quick_add.enqueue(10, 32), slow_io.enqueue(0.5)
-    print("quick_add:", fast.get(timeout=5))
+    print(f"quick_add: {fast.get(timeout=5)}")
     try:
         slow.get(timeout=0)
     except ResultTimeout as error:
-        print("slow_io, not waited for:", error)
-    print("slow_io, waited for:", slow.get(timeout=5))
-    print("estimate_pi:", estimate_pi.enqueue(100_000).get(timeout=10))
+        print(f"slow_io, not waited for: {error}")
+    print(f"slow_io, waited for: {slow.get(timeout=5)}")
+    print(f"estimate_pi: {estimate_pi.enqueue(100_000).get(timeout=10)}")
 
 
 def show_retries() -> None:
-    print("flaky_network_call:", flaky_network_call.enqueue(failures=2).get(timeout=10))
+    print(f"flaky_network_call: {flaky_network_call.enqueue(failures=2).get(timeout=10)}")
     broken = flaky_network_call.using(retries=1).enqueue(failures=99)
     try:
         broken.get(timeout=10)
@@ -101,24 +101,24 @@ def show_retries() -> None:
 
 def show_locks() -> None:
     for result in sync.map(["first", "second", "third"]):
-        print("one at a time:", result.get(timeout=10))
+        print(f"one at a time: {result.get(timeout=10)}")
 
 
 def show_scheduling() -> None:
     soon = slow_io.using(delay=timedelta(seconds=1)).enqueue(0.1)
     revoked = slow_io.using(run_at=datetime.now(UTC) + timedelta(seconds=1)).enqueue(0.1)
     revoked.cancel()
-    print("scheduled:", soon.get(timeout=10))
+    print(f"scheduled: {soon.get(timeout=10)}")
     try:
         revoked.get(timeout=0)
     except JobCancelled as error:
-        print("revoked:", error)
+        print(f"revoked: {error}")
 
 
 def show_pipeline() -> None:
     pipeline = (fetch_number.s(123) | transform_number.s(5) | store_number.s()).enqueue()
-    print("pipeline:", pipeline.get(timeout=10))
-    print("its steps:", [step.get(timeout=0) for step in pipeline.steps[:-1]])
+    print(f"pipeline: {pipeline.get(timeout=10)}")
+    print(f"its steps: {[step.get(timeout=0) for step in pipeline.steps[:-1]]}")
 
 
 def main() -> None:
@@ -130,7 +130,7 @@ def main() -> None:
         show_pipeline()
         threading.Timer(0.5, quick_add.enqueue, (1, 2)).start()
         time.sleep(4)  # the heart beats, each 2 seconds
-    print("signals heard:", dict(Counter(event.kind for event in signals)))
+    print(f"signals heard: {dict(Counter(event.kind for event in signals))}")
     print("the latest events, read from the file:")
     for event in mill.events(limit=8):
         print(f"  {event.at:%H:%M:%S.%f} {event.kind:<9} {event.task}{event.args}")

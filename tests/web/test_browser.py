@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 from taskmill import Job, Mill, State
 from taskmill._app import steering
@@ -486,6 +486,49 @@ class TestLive:
         assert page.locator("td.tick input").nth(0).is_checked()
         page.locator("td.tick input").nth(0).uncheck()
         expect(page.locator("table.jobs tbody tr").first).to_contain_text("held.jpg")
+
+    def test_a_choice_that_was_not_sent_yet_stays(self, screen: Screen, filled: Mill) -> None:
+        page = screen.open("/jobs")
+        expect(page.locator("#live")).to_have_attribute("data-state", "on")
+        choice = page.locator("select[name=which]")
+        choice.select_option("all")
+        choice.blur()
+
+        shop.resize.using(tags=["held"]).enqueue("/srv/held.jpg", 9, 9)
+
+        expect(page.locator("#live")).to_have_attribute("data-state", "held")
+        expect(choice).to_have_value("all")
+        choice.select_option("ticked")
+        choice.blur()
+        expect(page.locator("table.jobs tbody tr").first).to_contain_text("held.jpg")
+
+    def test_a_choice_made_while_the_page_was_asked_for_stays(self, screen: Screen, filled: Mill) -> None:
+        page = screen.open("/jobs")
+        expect(page.locator("#live")).to_have_attribute("data-state", "on")
+        choice = page.locator("select[name=which]")
+
+        def choose_first(route: Route) -> None:
+            choice.evaluate("(choice) => { choice.value = 'all'; }")
+            route.continue_()
+
+        page.route("**/jobs", choose_first)
+        shop.resize.using(tags=["held"]).enqueue("/srv/held.jpg", 9, 9)
+
+        expect(page.locator("#live")).to_have_attribute("data-state", "held")
+        expect(choice).to_have_value("all")
+
+    def test_what_was_opened_stays_open(self, screen: Screen, filled: Mill) -> None:
+        page = screen.open("/errors")
+        expect(page.locator("#live")).to_have_attribute("data-state", "on")
+        panel = page.locator("section.error", has_text="KeyError")
+        panel.get_by_text("Traceback of the latest").click()
+        expect(panel.locator("pre.trace")).to_be_visible()
+
+        shop.resize.enqueue("/srv/opened.jpg", -1, 1)
+
+        expect(page.locator("section.error").first).not_to_contain_text("KeyError")
+        expect(panel.locator("pre.trace")).to_be_visible()
+        expect(page.locator("pre.trace:visible")).to_have_count(1)
 
 
 class TestKeys:

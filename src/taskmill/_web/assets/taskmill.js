@@ -19,15 +19,33 @@ function show(state) {
   place.querySelector(".word").textContent = WORDS[state];
 }
 
+// What somebody chose or wrote and has not sent yet.
+function isChanged(field) {
+  if (!(field instanceof HTMLSelectElement)) return field.value !== field.defaultValue;
+  const initial = Math.max([...field.options].findLastIndex((option) => option.defaultSelected), 0);
+  return field.selectedIndex !== initial;
+}
+
 function isHeld() {
   const page = byId("page");
   const active = document.activeElement;
   return page.hasAttribute("data-still")
     || page.querySelector("td.tick input:checked") !== null
+    || [...page.querySelectorAll("input:not([type=checkbox]), select, textarea")].some(isChanged)
     || document.querySelector("dialog[open]") !== null
     || (page.contains(active) && active.matches("input:not([type=checkbox]), select, textarea"))
     || (!getSelection().isCollapsed && page.contains(getSelection().anchorNode));
 }
+
+// Whether details are open is up to whoever reads them.
+htmx.config.morphIgnore.push("open");
+
+// Asked again, because somebody may have begun to use the page while it was asked for.
+document.addEventListener("htmx:before:swap", (event) => {
+  if (!isHeld()) return;
+  event.preventDefault();
+  live.isDue = true;
+});
 
 async function refresh() {
   if (live.isBusy || document.hidden) return;
@@ -41,7 +59,7 @@ async function refresh() {
     await htmx.ajax("GET", location.pathname + location.search, { target: "#page", select: "#page", swap: "outerMorph" });
     draw();
     showViews();
-    show("on");
+    show(live.isDue && isHeld() ? "held" : "on");
   } catch {
     show("off");
   }
