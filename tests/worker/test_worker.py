@@ -498,6 +498,7 @@ class TestLosingTheSession:
 
         assert sorted(stopped) == ["coroutine", "thread"]
         assert [(job.attempt, job.rescues) for job in jobs] == [(0, 0)] * 2
+        assert [attempt.outcome for job in jobs for attempt in job.attempts] == ["released"] * 2
         assert again == [2, 2]
         assert [result.job().attempt for result in results] == [1, 1]
         assert caplog.text.count("could not be renewed for two thirds of it: its 2 jobs are stopped") == 1
