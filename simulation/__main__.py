@@ -25,7 +25,17 @@ def _postgres() -> Iterator[str]:
         yield f"{server.url}/postgres"
 
 
-PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {"sqlite": _sqlite, "postgresql": _postgres}
+@contextmanager
+def _redis() -> Iterator[str]:
+    with servers.redis() as server:
+        yield server.url
+
+
+PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "redis": _redis,
+}
 """Where a process has its stores: a server is its own."""
 
 
