@@ -69,7 +69,7 @@ class TestBench:
         self, shell: Shell, mill: Mill, nothing: Task[[], None], caplog: pytest.LogCaptureFixture
     ) -> None:
         with mill.worker():
-            nothing.enqueue().get(timeout=10)
+            nothing.enqueue().get(timeout=45)
             answer = shell("bench", "--jobs", "10", "--json")
 
         assert "only enqueueing is measured: a worker serves this store, process " in answer.err

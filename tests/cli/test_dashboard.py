@@ -47,7 +47,7 @@ def test_it_serves_until_it_is_told_to_stop(tmp_path: Path) -> None:
         told = process.stderr.readline()
         found = re.search(r"http://(127\.0\.0\.1:\d+)/login\?token=([0-9a-f]{32}) ", told)
         assert found is not None, told
-        with closing(http.client.HTTPConnection(found[1], timeout=10)) as connection:
+        with closing(http.client.HTTPConnection(found[1], timeout=45)) as connection:
             connection.request("GET", f"/login?token={found[2]}")
             page = connection.getresponse().read().decode()
             connection.request("GET", "/live")
@@ -153,7 +153,7 @@ def test_only_a_proxy_that_was_named_says_who_asks(names: Sequence[str], is_beli
     server = Server(Application("memory://"), ServerOptions(tokens={"operate": TOKEN}, names=names))
     thread = threading.Thread(target=server.run)
     thread.start()
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=45)) as connection:
         connection.request(
             "GET", "/login", headers={"x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}
         )

@@ -41,7 +41,7 @@ def by_hand(*statements: str) -> None:
 class TestDoctor:
     def test_nothing_needs_doing(self, shell: Shell, programs: Programs, app: ModuleType) -> None:
         programs.start("worker", "app:mill").start_line()
-        app.add.enqueue(2, 3).get(timeout=10)
+        app.add.enqueue(2, 3).get(timeout=45)
 
         status, out, err = shell("doctor", *URL)
 

@@ -59,6 +59,7 @@ def test_those_of_one_attempt_for_programs(shell: Shell, mill: Mill) -> None:
         "lines": [
             {
                 "attempt": 2,
+                "fence": 2,
                 "at": "1970-01-01T00:00:02.000000+00:00",
                 "level": "INFO",
                 "logger": "app",

@@ -23,6 +23,7 @@ from tests.conformance.builders import (
     a_job,
     cancelled,
     failed,
+    handed_on,
     ids,
     job_of,
     released,
@@ -147,8 +148,8 @@ class TestTurnSettles:
         ]
         assert (job.attempt, job.error) == (3, errors[2])
 
-    @pytest.mark.parametrize("transition", [snoozed(MINUTE), released(), released(MINUTE)])
-    def test_handing_back_takes_the_attempt_off_and_leaves_no_trace(
+    @pytest.mark.parametrize("transition", [snoozed(MINUTE), handed_on(), released(), released(MINUTE)])
+    def test_handing_back_takes_the_attempt_off(
         self, storage: Storage, worker: Worker, transition: Transition
     ) -> None:
         storage.jobs.add([a_job("a")])
@@ -156,8 +157,39 @@ class TestTurnSettles:
         worker.settle(worker.claim_one(), transition, started_at=storage.now())
 
         job = job_of(storage, "a")
-        assert (job.state, job.attempt, job.attempts) == ("queued", 0, ())
+        assert (job.state, job.attempt) == ("queued", 0)
         assert (job.claimed_at, job.started_at) == (None, None)
+
+    def test_a_run_that_was_broken_off_is_in_the_history_under_the_number_of_the_next(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("a", max_attempts=2)])
+        claimed, started_at = worker.claim_one(), clock.wall()
+        clock.travel(4)
+
+        worker.settle(claimed, released(), started_at=started_at)
+        worker.settle(worker.claim_one(), retrying())
+
+        broken_off, burnt = job_of(storage, "a").attempts
+        assert (broken_off.number, broken_off.outcome, broken_off.error) == (1, "released", None)
+        assert broken_off.started_at is not None
+        assert from_datetime(broken_off.started_at) == started_at
+        assert from_datetime(broken_off.ended_at) == started_at + 4 * SECOND
+        assert broken_off.session == worker.session
+        assert (burnt.number, burnt.outcome) == (1, "retrying")
+
+    @pytest.mark.parametrize(
+        "transition, is_started",
+        [(snoozed(MINUTE), True), (handed_on(), True), (released(), False), (released(MINUTE), False)],
+    )
+    def test_of_what_did_not_run_or_was_snoozed_the_history_tells_nothing(
+        self, storage: Storage, worker: Worker, transition: Transition, *, is_started: bool
+    ) -> None:
+        storage.jobs.add([a_job("a")])
+
+        worker.settle(worker.claim_one(), transition, started_at=storage.now() if is_started else None)
+
+        assert job_of(storage, "a").attempts == ()
 
     def test_a_snoozed_job_comes_back_after_its_delay(
         self, storage: Storage, worker: Worker, clock: FakeClock

@@ -63,7 +63,7 @@ def kept(mill: Mill, request: pytest.FixtureRequest) -> Iterator[Kept]:
         )
         yield transport
         sentry_sdk.get_client().close()
-        sentry_sdk.init()
+        sentry_sdk.get_global_scope().set_client(None)
 
 
 def run(mill: Mill) -> None:

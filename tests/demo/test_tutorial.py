@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +15,6 @@ PROGRAM = Path(__file__).parents[2] / "examples" / "tutorial.py"
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> str:
-    began_at = time.monotonic()
     done = subprocess.run(
         [sys.executable, PROGRAM],
         cwd=tmp_path_factory.mktemp("tutorial"),
@@ -26,7 +24,6 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began_at < 60  # 10 on an idle machine
     return done.stdout
 
 

@@ -120,8 +120,8 @@ def test_a_signal_handler_of_a_worker_that_waits_for_a_job_is_refused(tmp_path: 
                 refused.append(str(error))
 
     with mill.worker():
-        nothing.enqueue().get(timeout=20)
-        nothing.enqueue().get(timeout=20)
+        nothing.enqueue().get(timeout=45)
+        nothing.enqueue().get(timeout=45)
 
     assert refused
     mill.close()

@@ -67,7 +67,7 @@ class Site:
         return self.run("-m", "taskmill", *words, "--url", "sqlite:///jobs.db")
 
     def run(self, *words: str) -> str:
-        return self.start(*words).communicate(timeout=20)[0]
+        return self.start(*words).communicate(timeout=45)[0]
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -99,7 +99,7 @@ class Site:
         return self.job(job.job_id)
 
     def value(self, job: Job) -> object:
-        return self.mill.result(job.job_id).get(timeout=20)
+        return self.mill.result(job.job_id).get(timeout=45)
 
     def close(self) -> None:
         for process in self._processes:

@@ -522,7 +522,7 @@ class TestOtherPrograms:
             sys.settrace(lambda *seen: None)
             print("".join(str(number) for number in range(3)))
             """,
-            timeout=20,
+            timeout=45,
         )
 
         assert printed.split() == ["timeout", "012"]
@@ -567,7 +567,7 @@ class TestOtherPrograms:
                 "@mill.task\\nasync def double(n):\\n    return 2 * n",
                 "worker = mill.worker(threads=4)\\nworker.start()",
                 "print(await add.enqueue(2, 3), await (await double.aenqueue(4)))",
-                "print(add.enqueue(1, 1).get(timeout=10))",
+                "print(add.enqueue(1, 1).get(timeout=45))",
                 "@mill.task\\ndef add(a, b):\\n    return a + b + 1000",
                 "print(await add.enqueue(2, 3))",
                 "worker.stop()",

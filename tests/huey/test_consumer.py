@@ -17,7 +17,7 @@ from tests.huey.builders import consuming
 
 
 def wait_for(handle: Any) -> Any:
-    return handle(blocking=True, timeout=10)
+    return handle(blocking=True, timeout=45)
 
 
 def test_it_lives_in_a_thread_until_it_is_stopped(huey: SqliteHuey) -> None:
@@ -120,7 +120,7 @@ def test_periodic_tasks_are_enqueued_when_they_are_due(huey: SqliteHuey) -> None
         beat()
 
     with consuming(huey):
-        assert all(ticks.acquire(timeout=10) for _ in range(3))
+        assert all(ticks.acquire(timeout=45) for _ in range(3))
 
 
 def test_a_consumer_without_them_enqueues_none(huey: SqliteHuey) -> None:

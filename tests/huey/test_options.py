@@ -23,7 +23,7 @@ def test_the_file_is_made_when_it_is_used(tmp_path: Path) -> None:
 
     assert not path.exists()
     with consuming(huey):
-        assert one()(blocking=True, timeout=10) == 1
+        assert one()(blocking=True, timeout=45) == 1
     assert path.exists()
     huey.mill.close()
 

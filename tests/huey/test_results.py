@@ -13,7 +13,7 @@ from tests.huey.builders import consuming
 
 
 def wait_for(handle: Any) -> Any:
-    return handle(blocking=True, timeout=10)
+    return handle(blocking=True, timeout=45)
 
 
 def test_reading_does_not_consume(huey: SqliteHuey) -> None:
@@ -151,7 +151,7 @@ def test_a_task_can_wait_for_another_as_in_huey(huey: SqliteHuey) -> None:
 
     @huey.task()
     def ask() -> Any:
-        return one()(blocking=True, timeout=10)
+        return one()(blocking=True, timeout=45)
 
     with consuming(huey):
         assert wait_for(ask()) == 1

@@ -14,7 +14,7 @@ from tests.huey.builders import Recorder, consuming
 
 
 def wait_for(handle: Any) -> Any:
-    return handle(blocking=True, timeout=10)
+    return handle(blocking=True, timeout=45)
 
 
 def failing(times: int, error: BaseException) -> Iterator[str]:

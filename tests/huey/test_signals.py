@@ -14,7 +14,7 @@ from tests.huey.builders import Recorder, consuming
 
 
 def wait_for(handle: Any) -> Any:
-    return handle(blocking=True, timeout=10)
+    return handle(blocking=True, timeout=45)
 
 
 def test_a_call_is_heard_of_in_order_with_what_it_was_called_with(
@@ -63,7 +63,7 @@ def test_a_call_that_ends_before_its_enqueue_has_returned_is_told_in_full(
     @huey.mill.on("enqueued")
     def hold(event: Event) -> None:
         with consuming(huey):
-            huey.result(event.job_id, blocking=True, timeout=10)
+            huey.result(event.job_id, blocking=True, timeout=45)
 
     assert one()() == 1
     assert recorder.of("one") == ["enqueued", "executing", "complete"]

@@ -24,7 +24,7 @@ class Order:
 
 
 def wait_for(handle: Any) -> Any:
-    return handle(blocking=True, timeout=10)
+    return handle(blocking=True, timeout=45)
 
 
 class TestCall:
@@ -38,7 +38,7 @@ class TestCall:
         assert repr(handle) == f"<Result: task {handle.id}>"
         assert handle() is None
         with consuming(huey):
-            assert handle(blocking=True, timeout=10) == 5
+            assert handle(blocking=True, timeout=45) == 5
 
     def test_call_local_calls_the_function_itself(self, huey: SqliteHuey) -> None:
         @huey.task(retries=3)
@@ -138,7 +138,7 @@ class TestCall:
         with consuming(huey):
             wait_for(twice())
 
-            assert all(ticks.acquire(timeout=10) for _ in range(2))
+            assert all(ticks.acquire(timeout=45) for _ in range(2))
 
     def test_a_timer_thread_can_enqueue(self, huey: SqliteHuey) -> None:
         has_ticked = threading.Event()

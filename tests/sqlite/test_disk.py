@@ -120,7 +120,7 @@ class TestErrors:
                     insisted(lambda note=note, number=number: note.enqueue(number)) for number in range(5, 20)
                 ]
                 for result in results:
-                    result.get(timeout=20)
+                    result.get(timeout=45)
                 disk.heal()
             mill.close()
 

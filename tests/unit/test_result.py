@@ -70,7 +70,7 @@ class TestGet:
         result = add.enqueue(2, 3)
 
         with soon(worker.run_all):
-            assert result.get(timeout=10) == 5
+            assert result.get(timeout=45) == 5
 
     def test_what_another_process_does_is_seen(self, tmp_path: Path) -> None:
         url = f"sqlite:///{tmp_path}/jobs.db"
@@ -80,7 +80,7 @@ class TestGet:
         result = add.enqueue([2, 3])
 
         with soon(LittleWorker(there).run_all):
-            assert result.get(timeout=10) == 5
+            assert result.get(timeout=45) == 5
 
         here.close()
         there.close()
@@ -93,7 +93,7 @@ class TestGet:
             result.get(timeout=0.03)
 
         assert isinstance(caught.value, TimeoutError)
-        assert 0.03 <= time.monotonic() - began_at < 5
+        assert time.monotonic() - began_at >= 0.03
         with pytest.raises(ResultTimeout):
             result.get(timeout=0)
 
@@ -180,7 +180,7 @@ class TestGet:
         result = mill.task(name="once", result_ttl=0)(lambda: 5).enqueue()
 
         with soon(worker.run_all), pytest.raises(ResultNotKept):
-            result.get(timeout=10)
+            result.get(timeout=45)
 
 
 class TestInsideATask:
@@ -229,7 +229,7 @@ class TestInsideATask:
         @mill.task(name="outer")
         def outer() -> int:
             with soon(worker.run_all):
-                return int(add.enqueue(2, 3).get(timeout=10))
+                return int(add.enqueue(2, 3).get(timeout=45))
 
         assert outer() == 5
 
@@ -283,7 +283,7 @@ class TestAwait:
         async def main() -> Any:
             result = await add.aenqueue([2, 3])
             with soon(LittleWorker(there).run_all):
-                return await result.aget(timeout=10)
+                return await result.aget(timeout=45)
 
         assert asyncio.run(main()) == 5
         here.close()
@@ -303,7 +303,7 @@ class TestAwait:
     ) -> None:
         async def main() -> None:
             result = await add.aenqueue(2, 3)
-            waiting = asyncio.ensure_future(result.aget(timeout=10))
+            waiting = asyncio.ensure_future(result.aget(timeout=45))
             await asyncio.sleep(0.02)
             monkeypatch.setattr(type(add.app.storage.inspection), "outcome", busy)
             with pytest.raises(StoreBusy):

@@ -66,7 +66,7 @@ def test_a_job_exists_if_and_only_if_its_transaction_is_committed(shop: Shop, na
     lost, kept = asyncio.run(both())
     assert not any(shop.is_stored(result.id) for result in lost)
     with shop.mill.worker(burst=True):
-        assert [result.get(timeout=20) for result in kept] == [2, 7]
+        assert [result.get(timeout=45) for result in kept] == [2, 7]
 
 
 @everywhere

@@ -26,7 +26,7 @@ def test_a_commit_makes_the_job_and_it_runs(shop: Shop) -> None:
     assert job is not None
     assert (job.priority, job.tags) == (7, ("x",))
     with shop.mill.worker(burst=True):
-        assert result.get(timeout=20) == 2
+        assert result.get(timeout=45) == 2
 
 
 @everywhere
@@ -57,7 +57,7 @@ def test_nobody_waits_for_an_open_transaction_on_postgres_nor_sees_its_job(shop:
         if store == "postgres":
             other = shop.pack.using(queue="new").enqueue(2)
             with shop.mill.worker(burst=True):
-                assert other.get(timeout=20) == 3
+                assert other.get(timeout=45) == 3
         giver.rollback()
 
 
@@ -76,8 +76,8 @@ def test_keys_pipelines_and_many_calls_go_into_one_transaction(shop: Shop) -> No
     assert again.id == first.id
     assert twice.id == new.id != first.id
     with shop.mill.worker(burst=True):
-        assert chain.get(timeout=20) == 7
-        assert [each.get(timeout=20) for each in (*many, *mapped)] == [*range(1, 56), 8, 9]
+        assert chain.get(timeout=45) == 7
+        assert [each.get(timeout=45) for each in (*many, *mapped)] == [*range(1, 56), 8, 9]
 
 
 @pytest.mark.parametrize("store,library", TELLING)
@@ -108,10 +108,10 @@ def test_nobody_is_told_of_a_job_that_was_rolled_back(shop: Shop) -> None:
 @pytest.mark.parametrize("store,library", [("postgres", "psycopg")])
 def test_a_resting_worker_hears_the_commit_on_postgres(shop: Shop) -> None:
     with shop.mill.worker(), shop.opening(shop.url) as giver:
-        assert shop.pack.enqueue(0).get(timeout=20) == 1
+        assert shop.pack.enqueue(0).get(timeout=45) == 1
         result = shop.pack.using(connection=giver.connection).enqueue(1)
         giver.commit()
-        assert result.get(timeout=20) == 2
+        assert result.get(timeout=45) == 2
 
 
 @pytest.mark.parametrize("store,library", [("sqlite", "sqlite3"), ("sqlite", "session")])

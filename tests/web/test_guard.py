@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taskmill import Mill, Visitor
 from taskmill._app.visitor import Role
@@ -21,7 +23,7 @@ from taskmill._web import guard, live
 from taskmill._web.access import Tokens
 from taskmill._web.api import table
 from taskmill._web.api.routes import DOCUMENT
-from taskmill._web.guard import HEADERS, LONGEST_BODY
+from taskmill._web.guard import CSRF_HEADER, HEADERS, LONGEST_BODY, Guard
 from taskmill._web.site import ACTIONS, PAGES, Site, dashboard
 from taskmill.errors import ConfigurationError
 from tests.web.browser import ORIGIN, Answer, Browser
@@ -407,6 +409,19 @@ class TestWhatIsAskedFor:
         monkeypatch.setattr(live, "_MOST_STREAMS", 0)
 
         assert operator.get("/live").status == 503
+
+    @pytest.mark.parametrize("path", ["/jobs/act", "/api/v1/jobs"])
+    def test_what_was_sent_can_be_read_again_within(self, path: str, mill: Mill, operator: Browser) -> None:
+        async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+            read = await Request(scope, receive).body()
+            await PlainTextResponse(read)(scope, receive, send)
+
+        operator.token()
+        operator.site = Guard(inner, auth=TOKENS, hosts=["localhost"])
+
+        assert operator.post(path, {"said": "once"}, **{CSRF_HEADER: operator.token()}).body.endswith(
+            "said=once"
+        )
 
     @pytest.mark.parametrize("body", [b"\xff\xfe", b"a=1&" * 20_000])
     def test_what_is_no_form_is_refused(self, body: bytes, operator: Browser) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from taskmill import Mill
 from taskmill._core.journal import PROGRESS, line_text, progress_text
 from taskmill._storage.base import Writing
-from tests.conformance.builders import Worker, a_job
+from tests.conformance.builders import Worker, a_job, released
 from tests.web.browser import Browser
 
 
@@ -45,6 +48,31 @@ def test_a_job_shows_its_lines_by_attempt_and_what_is_left_out(mill: Mill, brows
     assert '<span class="message">first</span>' in page
     assert "[... 7 lines left out ...]" in page
     assert '<span class="message">two\nlines</span>' in page
+
+
+def test_what_was_said_before_a_job_was_given_back_is_told_from_what_came_after(
+    mill: Mill, browser: Browser
+) -> None:
+    storage = mill.app.storage
+    storage.jobs.add([a_job("j")])
+    worker = Worker(storage)
+    for said in ("first", "second"):
+        claimed = worker.claim_one()
+        storage.journals.write(
+            worker.session, [Writing(claimed, [(1, line_text(1, "INFO", "app", said))], [])]
+        )
+        worker.settle(claimed, released(), started_at=storage.now())
+
+    page = browser.get("/jobs/j").body
+
+    log = page[page.index("<h2>Log</h2>") :]
+    assert log.index("first") < log.index("attempt 1, begun again") < log.index("second")
+    timeline = re.findall(r'<span class="kind">(\w+)</span>', page)
+    assert timeline == ["enqueued", "started", "released", "started", "released"]
+    assert set(re.findall(r'id="attempt-(\d)"', page)) == {"1", "2"}
+    told = json.loads(browser.get("/api/v1/jobs/j").body)
+    assert [event["kind"] for event in told["events"]] == timeline
+    assert [(line["attempt"], line["fence"]) for line in told["log"]] == [(1, 1), (1, 2)]
 
 
 def test_a_job_that_says_nothing_has_neither(mill: Mill, browser: Browser) -> None:

@@ -96,8 +96,8 @@ def history(app: Application, job: Job) -> Iterator[Event]:
 def _latest_start(job: Job) -> datetime | None:
     if job.state is State.RUNNING:
         return job.started_at or job.claimed_at
-    # A run that crashed was handed back: the next one has its number.
-    is_told = any(attempt.number == job.attempt and attempt.outcome != "crashed" for attempt in job.attempts)
+    # A run that was handed back has the number of the next one.
+    is_told = any(attempt.number == job.attempt and not attempt.is_handed_back for attempt in job.attempts)
     return None if is_told else job.started_at
 
 

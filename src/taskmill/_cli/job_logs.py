@@ -15,6 +15,9 @@ from taskmill._core.journal import placed_lines
 from taskmill._core.remark import LogLine
 from taskmill._core.wording import clean, clean_lines
 
+# A line, and its place: the fence it was said under, and its number.
+_Placed = tuple[tuple[int, int], LogLine]
+
 # How often the store is asked whether it has changed.
 _LOOK = 0.2
 
@@ -52,14 +55,14 @@ def run(arguments: Any) -> int:
 
 def _put_all(app: Application, arguments: Any) -> None:
     sheets = app.storage.journals.read(arguments.job_id)
-    lines = [line for _, line in placed_lines(sheets, arguments.attempt)]
+    lines = [*placed_lines(sheets, arguments.attempt)]
     if arguments.json:
         put_json({"lines": [_as_json(line) for line in lines]})
     else:
         put(*(told for line in lines for told in _told(line, as_json=False)))
 
 
-def _news(app: Application, arguments: Any) -> Iterator[list[LogLine]]:
+def _news(app: Application, arguments: Any) -> Iterator[list[_Placed]]:
     """What is new, again and again until the job has ended or is gone."""
     seen, last = -1, (0, 0)
     while True:
@@ -69,16 +72,17 @@ def _news(app: Application, arguments: Any) -> Iterator[list[LogLine]]:
             # In this order: what an attempt has logged is stored before its end.
             outcome = app.storage.inspection.outcome(arguments.job_id)
             placed = [*placed_lines(app.storage.journals.read(arguments.job_id), arguments.attempt)]
-            yield [line for place, line in placed if place > last]
+            yield [(place, line) for place, line in placed if place > last]
             last = max([last, *(place for place, _ in placed)])
             if outcome is None or outcome.state.is_final:
                 return
         time.sleep(_LOOK)
 
 
-def _told(line: LogLine, *, as_json: bool) -> list[str]:
+def _told(placed: _Placed, *, as_json: bool) -> list[str]:
+    _, line = placed
     if as_json:
-        return [json.dumps(_as_json(line))]
+        return [json.dumps(_as_json(placed))]
     if not line.level:
         return [clean(line.message)]
     first, *more = clean_lines(line.message)
@@ -86,5 +90,6 @@ def _told(line: LogLine, *, as_json: bool) -> list[str]:
     return [f"{at} {clean(line.level)} {clean(line.logger)}: {first}", *(f"    {text}" for text in more)]
 
 
-def _as_json(line: LogLine) -> dict[str, Any]:
-    return {**line._asdict(), "at": line.at.isoformat(timespec="microseconds")}
+def _as_json(placed: _Placed) -> dict[str, Any]:
+    (fence, _), line = placed
+    return {**line._asdict(), "fence": fence, "at": line.at.isoformat(timespec="microseconds")}

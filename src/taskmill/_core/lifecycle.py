@@ -63,6 +63,14 @@ class Transition(NamedTuple):
         """Whether a suspect is one no longer: its attempt came to an end of its own."""
         return self.event in {"retrying", "snoozed"}
 
+    def is_kept(self, started_at: int | None) -> bool:
+        """Whether the job's history tells of the attempt: it was burnt, it crashed, or it was broken off.
+
+        Not that it was snoozed, which some jobs are thousands of times.
+        """
+        is_broken_off = self.event == "released" and started_at is not None and not self.hand_on
+        return not self.hand_back or self.crashes > 0 or is_broken_off
+
 
 class Settlement(NamedTuple):
     """A transition with the claim that entitles its sender to it; *started_at* None: never started."""

@@ -14,8 +14,9 @@ from taskmill._core.remark import Progress
 class Attempt:
     """One finished run of a job that did not succeed.
 
-    A run whose worker died has no entry, unless it was the job that took it down (outcome "crashed"): such a run
-    is handed back, so that the next one has the same number.
+    A run that took its process down (outcome "crashed") and one that its worker gave back before its end ("released")
+    were handed back, so the next one has the same number. One whose worker died beside it, and one that was snoozed,
+    have no entry.
     """
 
     number: int
@@ -24,6 +25,11 @@ class Attempt:
     ended_at: datetime
     error: ErrorInfo | None
     session: int | None
+
+    @property
+    def is_handed_back(self) -> bool:
+        """Whether the next run has its number."""
+        return self.outcome in {"crashed", "released"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,9 +209,9 @@ class JobStore(ABC):
           turn after a lost reply: the last that held the job was this session, under this fence or since
           under a later one), which is silently right. That of a job no longer stored is stale.
         - To `queued`: claimable after `delay`. `hand_back` takes the attempt off again, and without a delay
-          the job keeps its place; otherwise the attempt and its error are kept in the job's history. A job
+          the job keeps its place. Of an attempt that `is_kept`, the job's history tells, with its error. A job
           whose cancel was requested is not queued again but `cancelled` (reason revoked), with a notice.
-        - `crashes` is added to the job's own count; a crash is kept in the history though it is handed back.
+        - `crashes` is added to the job's own count.
           With `hand_on` it is claimed for the executor "elsewhere" from then on, unless it is a suspect. One whose
           ending `acquits` it is neither a suspect nor handed on any longer.
         - To a final state: the result or error is kept for the job's `result_ttl` (failed: 30 days at least);

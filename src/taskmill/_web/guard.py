@@ -73,7 +73,8 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._inner(scope, receive, send)
+        body = scope.get("taskmill.body")
+        await self._inner(scope, receive if body is None else _once_more(body, receive), send)
 
     def _foreign(self, request: Request) -> Response | None:
         """Where it was sent to, and from where."""
@@ -127,8 +128,8 @@ async def _take(request: Request) -> Response | None:
         return _refusal(request, 408, "that takes too long", f"send it within {LONGEST_WAIT:g} s")
     if body is None:
         return _refusal(request, 413, "that is too much", f"send up to {LONGEST_BODY:,} bytes")
+    request.scope["taskmill.body"] = body
     if is_for_programs(request):
-        request.scope["taskmill.body"] = body
         given = request.headers.get(CSRF_HEADER, "")
         return None if has_token(request) else _out_of_date(request, given)
     try:
@@ -207,6 +208,16 @@ async def _body_of(request: Request) -> bytes | None:
         if len(body) > LONGEST_BODY:
             return None
     return bytes(body)
+
+
+def _once_more(body: bytes, receive: Receive) -> Receive:
+    """Bring *body* again: what watches the routes of an application, as Sentry does, reads it too, and waits for it."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def bring() -> Message:
+        return left.pop() if left else await receive()
+
+    return bring
 
 
 def _refusal(request: Request, status: int, wrong: str, advice: str) -> Response:

@@ -264,7 +264,7 @@ class Changes:
         self._free_lock_of(row)
 
     def _end_attempt(self, row: Row, transition: Transition) -> None:
-        if not transition.hand_back or transition.crashes:
+        if transition.is_kept(row.started_at):
             self._remember(row, outcome=transition.event, error=transition.error, ended_at=self.now)
         if row.cancel_requested:
             self.cancel(row, Reason.REVOKED)

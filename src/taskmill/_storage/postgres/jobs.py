@@ -233,6 +233,7 @@ def _as_row(number: int, settlement: Settlement) -> dict[str, Any]:
         "hand_on": transition.hand_on,
         "acquits": transition.acquits,
         "crashes": transition.crashes,
+        "kept": transition.is_kept(started_at),
     }
 
 

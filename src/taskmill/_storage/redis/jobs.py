@@ -75,7 +75,7 @@ class RedisJobs(JobStore):
     def _blamed(self, ref: int, fence: int, crash: ErrorInfo) -> list[object]:
         packed = self._caller.link.ask("HGET", self._caller.link.key("row"), f"{ref:014}")
         crashes = 0 if packed is None else row_of(packed).crashes
-        return [ref, fence, _ending(lifecycle.after_crash(crash, crashes=crashes))]
+        return [ref, fence, _ending(lifecycle.after_crash(crash, crashes=crashes), None)]
 
     def cancel(self, job_id: str) -> tuple[CancelAnswer, Sequence[Notice]]:
         return self._caller.answer("cancel", job_id, once=True)
@@ -154,11 +154,11 @@ def _settled(settlement: Settlement) -> str:
     """As turn.lua takes it, in JSON."""
     claimed, transition, started_at = settlement
     result = transition.result if transition.state is State.SUCCEEDED else None
-    end = _text(_ending(transition)) if result is None else _quoted(result)
+    end = _text(_ending(transition, started_at)) if result is None else _quoted(result)
     return f"[{claimed.ref},{claimed.fence},{_quoted(claimed.job_id)},{started_at or 0},{end}]"
 
 
-def _ending(transition: Transition) -> dict[str, object]:
+def _ending(transition: Transition, started_at: int | None) -> dict[str, object]:
     """What settle.lua takes."""
     is_failure = transition.state in {State.FAILED, State.CANCELLED}
     return {
@@ -172,6 +172,7 @@ def _ending(transition: Transition) -> dict[str, object]:
         "hand_on": transition.hand_on,
         "crashes": transition.crashes,
         "acquits": transition.acquits,
+        "kept": transition.is_kept(started_at),
     }
 
 

@@ -75,7 +75,7 @@ class Round(Changes):
             self._free_lock(claimed.ref)
 
     def _record_attempt(self, ref: int, attempt: int, transition: Transition, started_at: int | None) -> None:
-        if transition.hand_back and not transition.crashes:
+        if not transition.is_kept(started_at):
             return
         self.connection.execute(
             SQL.insert_attempt,

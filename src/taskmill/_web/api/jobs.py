@@ -12,7 +12,7 @@ from taskmill._app.options import CallOptions
 from taskmill._app.settings import CallSettings
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import ErrorInfo
-from taskmill._core.journal import lines_of
+from taskmill._core.journal import placed_lines
 from taskmill._core.label import label_of
 from taskmill._core.record import Job as Record
 from taskmill._core.remark import Progress
@@ -84,12 +84,13 @@ def show(visit: Visit, job_id: str) -> shapes.Job:
         "log": [
             {
                 "attempt": line.attempt,
+                "fence": fence,
                 "at": instant(line.at),
                 "level": line.level,
                 "logger": line.logger,
                 "message": line.message,
             }
-            for line in lines_of(visit.reader.storage.journals.read(job_id))
+            for (fence, _), line in placed_lines(visit.reader.storage.journals.read(job_id))
         ],
         "waits_because": [
             {"name": cause.name, "told": cause.told, "job_id": cause.job_id}

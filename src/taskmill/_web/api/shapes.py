@@ -177,9 +177,13 @@ class Progress(TypedDict):
 
 
 class LogLine(TypedDict):
-    """What a job logged; where lines were left out, one without a level says how many."""
+    """What a job logged; where lines were left out, one without a level says how many.
+
+    *attempt* is the same for an attempt that was handed back and the one after it, *fence* is not.
+    """
 
     attempt: Count
+    fence: Count
     at: Instant
     level: str
     logger: str

@@ -13,7 +13,7 @@ from taskmill._app import steering
 from taskmill._app.events import history
 from taskmill._core.instant import SECOND, to_datetime
 from taskmill._core.job import State
-from taskmill._core.journal import lines_of
+from taskmill._core.journal import placed_lines
 from taskmill._core.label import label_of
 from taskmill._core.record import Job
 from taskmill._core.waiting import Cause, causes
@@ -55,7 +55,7 @@ def show(visit: Visit) -> Response:
         moments=moments_of(visit, job),
         arguments=call(job.args, parameters_of(visit, job.task), visit.app.secrecy),
         result=None if job.result is None else tree(job.result, visit.app.secrecy),
-        lines=list(lines_of(visit.reader.storage.journals.read(job_id))),
+        lines=list(placed_lines(visit.reader.storage.journals.read(job_id))),
         headers=shown_headers(job.headers, visit.app.secrecy),
         steps=steps,
         ran_for=_ran_for(job, now),

@@ -119,7 +119,7 @@ begin
             );
             news := taskmill.settle(
                 news, _session, 0, ran.id, ran.fence, ran.claimed_at, fate.state, fate.event, null, fate.error,
-                fate.reason, 0, true, false, false, 1, _now
+                fate.reason, 0, true, false, false, 1, true, _now
             );
             if fate.state <> 'queued' or not ran.cancel_requested then
                 news := taskmill.note(news, fate.event, ran.job_id, fate.reason);

@@ -56,7 +56,7 @@ end $$;
 create or replace function taskmill.settle(
     inout news taskmill.news, _session bigint, _number integer, _ref bigint, _fence bigint, _started_at bigint,
     _state text, _event text, _result text, _error text, _reason text, _delay bigint, _hand_back boolean,
-    _hand_on boolean, _acquits boolean, _crashes integer, _now bigint
+    _hand_on boolean, _acquits boolean, _crashes integer, _kept boolean, _now bigint
 ) language plpgsql as $$
 declare
     held record;
@@ -71,7 +71,7 @@ begin
     end if;
     news.changed := true;
     if _state = 'queued' then
-        if not _hand_back or _crashes > 0 then
+        if _kept then
             insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)
             values (_ref, held.attempt, _event, _started_at, _now, _error, _session);
         end if;

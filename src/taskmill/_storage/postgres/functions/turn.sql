@@ -32,13 +32,15 @@ begin
     for settlement in
         select * from json_to_recordset(_others) as s (
             number integer, ref bigint, fence bigint, started_at bigint, state text, event text, result text, error text,
-            reason text, delay bigint, hand_back boolean, hand_on boolean, acquits boolean, crashes integer
+            reason text, delay bigint, hand_back boolean, hand_on boolean, acquits boolean, crashes integer,
+            kept boolean
         )
     loop
         news := taskmill.settle(
             news, _session, settlement.number, settlement.ref, settlement.fence, settlement.started_at,
             settlement.state, settlement.event, settlement.result, settlement.error, settlement.reason,
-            settlement.delay, settlement.hand_back, settlement.hand_on, settlement.acquits, settlement.crashes, _now
+            settlement.delay, settlement.hand_back, settlement.hand_on, settlement.acquits, settlement.crashes,
+            settlement.kept, _now
         );
     end loop;
     if is_alone then

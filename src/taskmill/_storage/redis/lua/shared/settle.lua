@@ -16,7 +16,7 @@ end
 
 -- *how*: see jobs.py.
 local function end_attempt(row, how)
-  if not how.hand_back or how.crashes > 0 then
+  if how.kept then
     remember(row, how.event, how.error, NOW)
   end
   if row[CANCELLING] == 1 then
