@@ -46,7 +46,7 @@ EXTRAS: dict[str, set[str]] = {
 }
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
-"""The commands that need servers."""
+"""The commands that need servers, and a terminal; `simulate` needs a server where it is told to."""
 BROWSED = {"test", "check", "pictures"}
 """The commands that need a browser."""
 SERVERS = {
@@ -70,6 +70,8 @@ def main(argv: list[str]) -> int:
     if command in SERVED and "--no-tests" not in rest:
         provide_servers()
         provide_terminal()
+    if command == "simulate" and any(word.startswith("--store") for word in rest):
+        provide_servers()
     if command in BROWSED and wants_browser(rest):
         find_browser()
     if command == "check":

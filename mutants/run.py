@@ -38,6 +38,9 @@ PYTEST = [
 SEEDS = 200
 SIMULATE = [sys.executable, "-m", "simulation", "--seeds", str(SEEDS), "--until-failure", "--jobs", "1"]
 
+# What the simulator calls the stores, by the folders of their adapters.
+STORES = {"postgres": "postgresql"}
+
 
 class NothingProvedError(Exception):
     """The table, or what the tests did, does not tell if a mutant is noticed; the message says why."""
@@ -54,6 +57,11 @@ class Mutant:
     breaks: str
     tests: Collection[str] = ("tests/conformance", "tests/stateful")
     simulator: bool = False
+
+    @property
+    def store(self) -> str:
+        """Over which the simulator is to look for it."""
+        return next((name for part, name in STORES.items() if f"_storage/{part}/" in self.file), "sqlite")
 
     def text(self) -> str:
         """Return what is in the file once the fault is in it."""
@@ -152,7 +160,12 @@ def simulate(mutant: Mutant) -> tuple[Mutant, Verdict | NothingProvedError]:
         environment = os.environ | {"PYTHONPATH": str(place / "src")}
         started = time.monotonic()
         done = subprocess.run(
-            SIMULATE, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            [*SIMULATE, "--store", mutant.store],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         seconds = time.monotonic() - started
     first, _, _ = done.stdout.partition("\n")

@@ -17,7 +17,7 @@ KILLED = -9
 
 
 class Lease:
-    """That of a session, as its file should show it."""
+    """That of a session, as the store should have it."""
 
     def __init__(self, owner: Process, until: int, length: int) -> None:
         self.owner = owner
@@ -37,7 +37,7 @@ class Host:
         self.scheduler = Scheduler(chance)
         self.ahead = 0
         self.processes: list[Process] = []
-        # By the name of the session's files.
+        # By the name of the session's file.
         self.leases: dict[str, Lease] = {}
         self.on_death: Callable[[Process], None] = lambda _: None
         self._unburied: list[Process] = []
@@ -106,8 +106,8 @@ class Host:
             process = self._unburied.pop(0)
             self.scheduler.end_threads(process)
             self.processes.remove(process)
-            for database in process.databases:
-                database.close()
+            for each in tuple(process.open):
+                each.close()
             for child in [child for child in self.processes if child.parent is process]:
                 self.kill(child)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from taskmill._core.job import Executor
-from taskmill._storage.sqlite.database import Database
 
 
 class Request(NamedTuple):
@@ -20,6 +19,14 @@ class Request(NamedTuple):
     looks: int
     wall: int
     ahead: int
+
+
+class Closable(Protocol):
+    """A file, or a connection."""
+
+    def close(self) -> None:
+        """Let go of it; once more does nothing."""
+        ...
 
 
 # The one that nothing happens to.
@@ -41,7 +48,8 @@ class Process:
         self.goes_on_at = -math.inf
         self.is_reached_at = -math.inf
         self.on_stop: Callable[[], None] | None = None
-        self.databases: list[Database] = []
+        # What the system closes when it is dead.
+        self.open: set[Closable] = set()
         # The turn that it is in the middle of.
         self.request: Request | None = None
 

@@ -1,7 +1,7 @@
 """What taskmill gets from Python and the system, replaced by the simulated machine while a simulation runs.
 
 Nothing that taskmill itself does is done by something else: only threads, clocks, chance, the identity and the death
-of processes are, and the places where the store is entered have gates (`store.py`).
+of processes are, and the places where the store is entered have gates (`stores/`).
 """
 
 from __future__ import annotations
@@ -11,20 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from queue import Empty
 from types import ModuleType, SimpleNamespace
 from typing import Any, Generic, TypeVar
 from unittest.mock import patch
 
 from simulation.host import Host
-from simulation.scheduler import Condition, Event, Lock, Scheduler, Thread
-from simulation.store import SimulatedDatabase, SimulatedJobs, SimulatedLiveness
+from simulation.scheduler import Condition, Event, Lock, Scheduler, Semaphore, Thread
+from simulation.stores.base import Machine
 from simulation.world import World
 from taskmill._app import context, holdings, notes, patience
-from taskmill._storage.sqlite import liveness, sessions
-from taskmill._storage.sqlite import storage as sqlite
-from taskmill._storage.wake import Wake
 from taskmill._worker import bell, child, interrupt, machine, service, slot, worker
 from taskmill._worker.executors import thread
 from taskmill._worker.ticks import heartbeat, rescue
@@ -66,7 +62,13 @@ def replaced(world: World) -> Iterator[None]:
     """Let taskmill run on the simulated machine."""
     host = world.host
     scheduler = host.scheduler
-    threads, clocks = _threading(scheduler), _time(host)
+    machine = Machine(
+        _threading(scheduler),
+        _time(host),
+        _system(host),
+        lambda: scheduler.process.identity,
+        partial(_has_ended, host),
+    )
     with ExitStack() as stack:
 
         def put(module: ModuleType, **things: Any) -> None:
@@ -74,9 +76,9 @@ def replaced(world: World) -> Iterator[None]:
                 stack.enter_context(patch.object(module, name, thing))
 
         for module in _THREADED:
-            put(module, threading=threads)
+            put(module, threading=machine.threading)
         for module in _TIMED:
-            put(module, time=clocks)
+            put(module, time=machine.time)
         for module in _RANDOM:
             put(module, random=host.chance)
         for module in _QUEUED:
@@ -85,13 +87,8 @@ def replaced(world: World) -> Iterator[None]:
         # What a program does at its end, a process that is killed does not.
         put(worker, atexit=SimpleNamespace(register=_nothing, unregister=_nothing))
         put(holdings, weakref=SimpleNamespace(finalize=_nothing))
-        put(child, faulthandler=SimpleNamespace(register=_nothing), os=_system(host))
-        put(sessions, os=_system(host), process_identity=lambda: scheduler.process.identity)
-        put(sessions, Liveness=partial(SimulatedLiveness, world))
-        put(liveness, process_identity=lambda: scheduler.process.identity)
-        put(liveness, _is_unlocked=partial(_is_unlocked, world), has_ended=partial(_has_ended, host))
-        put(sqlite, Database=partial(SimulatedDatabase, world), SqliteJobs=partial(SimulatedJobs, world))
-        put(sqlite, Doorbell=lambda _: Wake())
+        put(child, faulthandler=SimpleNamespace(register=_nothing), os=machine.os)
+        world.store.replace(world, machine, put)
         yield
 
 
@@ -110,6 +107,7 @@ def _threading(scheduler: Scheduler) -> SimpleNamespace:
         RLock=partial(Lock, scheduler),
         Event=partial(Event, scheduler),
         Condition=partial(Condition, scheduler),
+        BoundedSemaphore=partial(Semaphore, scheduler),
         get_ident=threading.get_ident,
         current_thread=lambda: scheduler.current,
         main_thread=_nothing,
@@ -124,6 +122,7 @@ def _time(host: Host) -> SimpleNamespace:
     return SimpleNamespace(
         monotonic=seconds,
         perf_counter=seconds,
+        time_ns=lambda: host.wall() * 1_000,
         sleep=lambda pause: host.scheduler.wait(seconds=pause),
     )
 
@@ -136,12 +135,6 @@ def _system(host: Host) -> SimpleNamespace:
 
 def _nothing(*_: object, **__: object) -> None:
     pass
-
-
-def _is_unlocked(world: World, file: Path) -> bool:
-    """The kernel frees the lock when the process is gone."""
-    file.stat()
-    return not world.host.leases[file.stem].owner.is_alive
 
 
 def _has_ended(host: Host, identity: str) -> bool:

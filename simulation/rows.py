@@ -1,8 +1,7 @@
-"""What the store holds, as the witness reads it: by plain SQL of its own, on a connection of its own."""
+"""What the store holds, as the witness sees it; each of `stores/` reads it in its own way, by no code of taskmill's."""
 
 from __future__ import annotations
 
-import sqlite3
 from typing import NamedTuple
 
 FINAL = ("succeeded", "failed", "cancelled")
@@ -48,9 +47,13 @@ class JobRow(NamedTuple):
 
 
 class SessionRow(NamedTuple):
+    """*lease* and *until*, when it is over, are None where they lie in the session's files."""
+
     session: int
     parent: int | None
     file: str
+    lease: int | None = None
+    until: int | None = None
 
 
 class LockRow(NamedTuple):
@@ -74,20 +77,3 @@ class Picture(NamedTuple):
     sessions: dict[int, SessionRow]
     locks: dict[str, LockRow]
     schedules: dict[str, ScheduleRow]
-
-
-_JOBS = f"select {', '.join(JobRow._fields)} from taskmill_job"  # noqa: S608  (names of our own)
-
-
-def picture(connection: sqlite3.Connection) -> Picture:
-    """What is committed now; nobody writes meanwhile."""
-    read = connection.execute
-    return Picture(
-        {row[0]: JobRow._make(row) for row in read(_JOBS)},
-        {row[0]: SessionRow._make(row) for row in read("select id, parent, file from taskmill_session")},
-        {row[1]: LockRow._make(row) for row in read("select id, name, session, job from taskmill_lock")},
-        {
-            row[0]: ScheduleRow._make(row)
-            for row in read("select name, last_slot, fired, skipped from taskmill_schedule")
-        },
-    )

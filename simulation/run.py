@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from simulation.faults import Faults
@@ -17,17 +13,16 @@ from simulation.host import Host
 from simulation.programs import Site
 from simulation.replaced import replaced
 from simulation.rules import what_is_left
+from simulation.stores.base import Store
+from simulation.stores.places import SQLITE, empty_store
 from simulation.witness import Violation, Witness
 from simulation.world import World
-from taskmill._storage.sqlite import opening
 
 # So many turns go by with faults; then the program has so many to end what it owes.
 STEPS = 900
 _HEALING = 12_000
 # How often is looked whether it has.
 _LOOK = 20
-# Power cuts are not what this is about, and a disk is slow.
-_IN_MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of its own is made in it)
 
 
 class Verdict(NamedTuple):
@@ -41,10 +36,15 @@ class Verdict(NamedTuple):
         return f"seed {self.seed}, turn {self.turns}: {self.violation or 'all promises were kept'}"
 
 
-def simulate(seed: int, *, steps: int = STEPS, tell: Callable[[str], None] | None = None) -> Verdict:
-    """Run *seed*, for *steps* turns with faults; *tell* is called with everything that happens."""
-    with _store() as (path, connection), _silent_log():
-        simulation = Simulation(Random(seed), path, connection, tell)  # noqa: S311  (reproducible, no secret)
+def simulate(
+    seed: int, *, steps: int = STEPS, place: str = SQLITE, tell: Callable[[str], None] | None = None
+) -> Verdict:
+    """Run *seed*, for *steps* turns with faults; *tell* is called with everything that happens.
+
+    *place*: the URL of a server whose store is emptied for it; else a file of its own.
+    """
+    with empty_store(place) as store, _silent_log():
+        simulation = Simulation(Random(seed), store, tell)  # noqa: S311  (reproducible, no secret)
         violation = None
         try:
             simulation.run(steps)
@@ -56,18 +56,12 @@ def simulate(seed: int, *, steps: int = STEPS, tell: Callable[[str], None] | Non
 class Simulation:
     """One machine with its store and all who use it."""
 
-    def __init__(
-        self,
-        chance: Random,
-        path: Path,
-        connection: sqlite3.Connection,
-        tell: Callable[[str], None] | None,
-    ) -> None:
+    def __init__(self, chance: Random, store: Store, tell: Callable[[str], None] | None) -> None:
         lease = chance.choice([1.5, 3.0])
         self.host = Host(chance, tell)
-        self._witness = Witness(self.host, connection)
+        self._witness = Witness(self.host, store)
         self._faults = Faults(chance, self.host, lease)
-        self._world = World(self.host, self._faults, self._witness, path)
+        self._world = World(self.host, self._faults, self._witness, store)
         self._site = Site(self._world, lease)
         self.host.on_death = self._witness.note_death
 
@@ -99,15 +93,6 @@ class Simulation:
             if turn % _LOOK == 0 and not (left := what_is_left(self._witness)):
                 return
         raise Violation(f"{left}, long after the last fault")
-
-
-@contextmanager
-def _store() -> Iterator[tuple[Path, sqlite3.Connection]]:
-    """An empty store, and a connection to it that is nobody's."""
-    with TemporaryDirectory(prefix="taskmill-", dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None) as folder:
-        path = Path(folder) / "jobs.db"
-        with closing(opening.open_store(path, "normal", time.monotonic() + 5)) as connection:
-            yield path, connection
 
 
 @contextmanager

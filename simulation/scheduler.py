@@ -225,6 +225,24 @@ class Lock:
         self.release()
 
 
+class Semaphore:
+    """As `threading.BoundedSemaphore`."""
+
+    def __init__(self, scheduler: Scheduler, value: int) -> None:
+        self._scheduler = scheduler
+        self._value = value
+
+    def acquire(self, timeout: float = math.inf) -> bool:
+        if not self._value:
+            self._scheduler.wait(lambda: self._value > 0, timeout)
+        is_acquired = self._value > 0
+        self._value -= is_acquired
+        return is_acquired
+
+    def release(self) -> None:
+        self._value += 1
+
+
 class Event:
     """As `threading.Event`."""
 

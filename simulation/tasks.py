@@ -18,7 +18,7 @@ Word = Literal["ok", "fail", "snooze", "cancel", "crash", "long"]
 
 def make_mill(world: World, lease: float) -> Mill:
     """The program's Mill, in a process of its own."""
-    mill = Mill(f"sqlite:///{world.path}?durability=normal", lease=lease, clock=world.host)
+    mill = Mill(world.store.url, lease=lease, clock=world.host)
 
     @mill.task(name="job", retry_delay=0.3)
     def job(context: Context, script: Sequence[Word]) -> int:

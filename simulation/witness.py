@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from simulation import rules
-from simulation.host import Host
+from simulation.host import Host, Lease
 from simulation.process import Process
-from simulation.rows import JobRow, Picture, SessionRow, picture
+from simulation.rows import JobRow, Picture, SessionRow
+from simulation.stores.base import Store
 
 
 class Violation(Exception):
@@ -72,10 +72,10 @@ class Holding(Presence):
 class Witness:
     """The first violation is the one that counts: what follows may follow from it."""
 
-    def __init__(self, host: Host, connection: sqlite3.Connection) -> None:
+    def __init__(self, host: Host, store: Store) -> None:
         self.host = host
         self.violation: Violation | None = None
-        self.now = picture(connection)
+        self.now = store.picture()
         self.looks = 0
         self.runs: defaultdict[str, list[Run]] = defaultdict(list)
         self.holdings: list[Holding] = []
@@ -90,8 +90,7 @@ class Witness:
         self.lone_deaths: Counter[str] = Counter()
         self._excused: set[tuple[str, int]] = set()
         self._labels: dict[str, str] = {}
-        self._connection = connection
-        self._version = -1
+        self._store = store
 
     # --- what programs tell
 
@@ -143,12 +142,11 @@ class Witness:
 
     def look(self, actor: Process) -> None:
         """*actor* has just committed something."""
-        [version] = self._connection.execute("pragma data_version").fetchone()
-        if version == self._version:
+        if not self._store.has_changed():
             return
-        self._version = version
         self.looks += 1
-        before, self.now = self.now, picture(self._connection)
+        before, self.now = self.now, self._store.picture()
+        self._note_leases(actor, before)
         for job_id in self.now.jobs:
             self._labels.setdefault(job_id, f"j{len(self._labels) + 1}")
         if self.host.is_told:
@@ -201,6 +199,16 @@ class Witness:
     def _ended_before(self, job_id: str) -> int:
         """How many runs of it came to an end of their own."""
         return sum(run.word not in {None, "crash"} for run in self.runs[job_id])
+
+    def _note_leases(self, actor: Process, before: Picture) -> None:
+        """Who has which lease, where the store knows of them; how long they last is known without it."""
+        now = self.host.monotonic()
+        for session, row in self.now.sessions.items():
+            old = before.sessions.get(session)
+            if row.lease is not None and old is None:
+                self.host.leases[row.file] = Lease(actor, now + row.lease, row.lease)
+            elif old is not None and old.until != row.until:
+                self.host.leases[row.file].renew(now)
 
     def _note_free(self, before: Picture) -> None:
         for job_id, row in self.now.jobs.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -11,8 +13,11 @@ from taskmill._core.instant import HOUR, MINUTE, to_datetime
 from taskmill._core.job import Reason
 from taskmill._core.lifecycle import Settlement
 from taskmill._storage.base import Storage
+from taskmill._storage.open import is_shared
 from taskmill.testing import FakeClock
 from tests.conformance.builders import (
+    CRASH,
+    LEASE,
     Worker,
     a_job,
     a_pipeline,
@@ -30,6 +35,24 @@ from tests.conformance.builders import (
 def waiting_for(storage: Storage, lock: str) -> list[str]:
     """Who is parked at *lock*, in the order of adding."""
     return [job.job_id for job in reversed(storage.inspection.find()) if job.waits_for == lock]
+
+
+def a_dead_holder_of(lock: str, url: str, parent: int) -> int:
+    """The session of a process that is gone, with a living *parent*."""
+    holder = (
+        "import os, sys\n"
+        "from taskmill._storage.open import open_storage\n"
+        "from taskmill.testing import FakeClock\n"
+        "lock, url, lease, parent = sys.argv[1:]\n"
+        "storage = open_storage(url, clock=FakeClock())\n"
+        "session = storage.sessions.open(kind='worker', lease=int(lease), parent=int(parent))\n"
+        "assert storage.limits.acquire(lock, session) is not None\n"
+        "print(session, flush=True)\n"
+        "os._exit(1)\n"
+    )
+    command = [sys.executable, "-c", holder, lock, url, str(LEASE), str(parent)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return int(done.stdout)
 
 
 class TestLocks:
@@ -494,6 +517,20 @@ class TestLimits:
         clock.travel(31)
 
         assert storage.limits.acquire("L", worker.session) is None
+
+    def test_that_of_a_child_that_crashed_is_free_once_its_parent_has_buried_it(
+        self, storage: Storage, worker: Worker
+    ) -> None:
+        if not is_shared(storage.url):
+            pytest.skip("a store in memory has one process")
+        parent = storage.sessions.open(kind="supervisor", lease=LEASE)
+        child = a_dead_holder_of("L", storage.url, parent)
+
+        before = storage.limits.acquire("L", worker.session)
+        storage.jobs.bury(child, CRASH, alone=False)
+
+        assert before is None
+        assert storage.limits.acquire("L", worker.session) is not None
 
     def test_locks_are_listed_by_name(self, storage: Storage, worker: Worker) -> None:
         for name in ["b", "c", "a"]:

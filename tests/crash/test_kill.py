@@ -17,11 +17,11 @@ from tests.crash.site import SOON, Site, figures
 
 def test_of_two_workers_with_two_hundred_jobs_one_is_killed_and_the_other_ends_them_all(site: Site) -> None:
     work = site["work"]
+    workers = {worker.child: worker for worker in [site.worker("--threads", "4") for _ in range(2)]}
     site.mill.enqueue_many(work.s(number, 0.02) for number in range(200))
-    workers = [site.worker("--threads", "4", warm=False) for _ in range(2)]
-    site.wait(lambda: len({note.pid for note in site.notes("end")}) == len(workers), "both work")
-    victim, survivor = workers
-    victims_child = victim.child
+    victims_child = site.wait(lambda: site.notes("end"), "one works")[0].pid
+    victim = workers.pop(victims_child)
+    [survivor] = workers.values()
 
     victim.kill()
     killed_at = time.monotonic()
@@ -36,7 +36,7 @@ def test_of_two_workers_with_two_hundred_jobs_one_is_killed_and_the_other_ends_t
     assert set(starts) == set(range(200))
     # What the survivor ran itself it ran once; what started twice was in the victim's hands: running, or ended and
     # not yet recorded.
-    assert set(of_survivor.values()) == {1}
+    assert set(of_survivor.values()) <= {1}
     assert {number for number, count in starts.items() if count > 1} <= of_victim
     assert site.stop(survivor) == [0]
     assert site.sessions() == set()

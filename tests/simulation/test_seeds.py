@@ -8,6 +8,7 @@ import pytest
 
 from simulation.crew import Crew
 from simulation.run import STEPS, Verdict, simulate
+from simulation.stores.places import SQLITE
 from taskmill._storage.sqlite.turn import Round
 
 SEEDS = range(1, 61)
@@ -18,7 +19,7 @@ FAILED_ONCE: tuple[int, ...] = ()
 
 @pytest.mark.timeout(400)
 def test_all_promises_are_kept_in_all_seeds() -> None:
-    with Crew(os.cpu_count() or 1) as crew:
+    with Crew([SQLITE] * (os.cpu_count() or 1)) as crew:
         verdicts = list(crew.judge([*SEEDS, *FAILED_ONCE], STEPS))
 
     assert [str(verdict) for verdict in verdicts if verdict.violation] == []

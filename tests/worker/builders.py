@@ -165,6 +165,7 @@ class FaultyStorage:
         for role in ("sessions", "schedules", "limits", "statistics", "journals", "inspection"):
             setattr(self, role, _FaultyRole(getattr(storage, role), faults, f"{role}."))
         self.wake = storage.wake
+        self.is_remote = storage.is_remote
 
     def version(self) -> int:
         return int(self._faults.around("version", self._storage.version))

@@ -17,6 +17,7 @@ from taskmill._core.event import Event
 from taskmill._core.instant import SECOND
 from taskmill._core.job import ErrorInfo, NewJob, Reason, State
 from taskmill._worker.machine import GATHER, POLL
+from taskmill._worker.pace import MOST
 from taskmill.errors import StoreRefused, StoreUnavailable
 from taskmill.testing import FakeClock
 from tests.worker.builders import (
@@ -410,6 +411,28 @@ class TestPrefetching:
         rests = [worker.step() for _ in range(3)]
 
         assert all(0 < rest <= GATHER for rest in rests)
+        gate.open()
+
+    def test_of_a_server_the_second_half_is_asked_for_while_the_first_is_run(
+        self, mill: Mill, stepper: MakeStepper
+    ) -> None:
+        quick = mill.task(name="quick")(lambda: None)
+        gate = Gate()
+        slow_task = a_gated_task(mill, gate)
+        mill.app.storage.is_remote = True
+        worker = stepper(threads=1)
+        pace = worker.machine._pace
+        pace.note("quick", 0.0)
+        for _ in range(20):
+            pace.widen({"quick"})
+        slow_task.using(priority=1).enqueue()
+        mill.enqueue_many(quick.s() for _ in range(2 * MOST))
+
+        steps = [(worker.step(), worker.machine.load()) for _ in range(3)]
+
+        assert [load for _, load in steps] == [1 + MOST // 2, 1 + MOST, 1 + MOST]
+        assert steps[0][0] == 0
+        assert all(0 < rest <= GATHER for rest, _ in steps[1:])
         gate.open()
 
     def test_what_was_taken_too_many_goes_back_unburnt_for_another_worker(

@@ -66,6 +66,28 @@ class TestWant:
 
         assert pace.want(load=0) == 0
 
+    def test_in_halves_as_much_is_asked_for_in_all_but_only_half_of_it_at_once(self) -> None:
+        pace = Pace(SLOTS, in_halves=True)
+        pace.note("instant", 0.0)
+        for _ in range(20):
+            pace.widen({"instant"})
+
+        half = SLOTS + MOST // 2
+
+        assert [pace.want(load) for load in (0, half, half + 400, SLOTS + MOST)] == [half, MOST // 2, 100, 0]
+
+    def test_a_half_is_gone_once_the_other_one_is_all_that_is_left(self) -> None:
+        pace, whole = Pace(SLOTS, in_halves=True), a_pace(quick=0.0001)
+        before = pace.is_half_gone(load=0)
+        pace.note("quick", 0.0001)
+        for each in (pace, whole):
+            each.widen({"quick"})
+            each.widen({"quick"})
+
+        assert not before
+        assert [pace.is_half_gone(load) for load in (0, SLOTS + 6, SLOTS + 7)] == [True, True, False]
+        assert not whole.is_half_gone(load=0)
+
     def test_the_time_of_a_task_follows_its_latest_jobs(self) -> None:
         pace = a_pace(task=0.0001)
 

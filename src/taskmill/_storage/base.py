@@ -601,6 +601,8 @@ class Storage(ABC):
     """One store, by role. Making one touches nothing: the first operation opens it."""
 
     url: str
+    # Whether another process does the work, so that this one can go on with something else meanwhile.
+    is_remote: bool = False
     jobs: JobStore
     sessions: SessionStore
     schedules: ScheduleStore

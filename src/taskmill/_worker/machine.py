@@ -132,7 +132,7 @@ class Machine:
         )
         self._loop: LoopExecutor | None = None
         self._processes: ProcessExecutor | None = None
-        self._pace = Pace(options.threads)
+        self._pace = Pace(options.threads, in_halves=self._storage.is_remote)
         self._claims = 0
         self._ran = 0
         self._pending: Pending | None = None
@@ -187,9 +187,10 @@ class Machine:
             self._after_failure(error)
             return POLL
         self._give_back_if_stuck()
-        if self._is_backed_up():
+        is_due = self._has_room() and self._until_next() == 0
+        if self._is_backed_up() and not (is_due and self._pace.is_half_gone(self._threads.load())):
             return min(rest, self._until_next() or GATHER, GATHER)
-        if self._finished or (self._has_room() and self._until_next() == 0):
+        if self._finished or is_due:
             return 0.0
         return min(rest, self._until_next() or POLL, self._storage.wake.patience)
 

@@ -19,8 +19,10 @@ class Pace:
     nothing.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, *, in_halves: bool = False) -> None:
+        """*in_halves*: what is claimed ahead comes in two parts: one is run while the store works on the other."""
         self._slots = slots
+        self._in_halves = in_halves
         self._seconds: dict[str, float] = {}
         self._limit = 0
 
@@ -32,7 +34,12 @@ class Pace:
 
     def want(self, load: int) -> int:
         """How many jobs to ask for while *load* are under way."""
-        return max(0, self._slots + self._limit - load)
+        most = self._slots + (self._limit // 2 if self._in_halves else self._limit)
+        return max(0, min(self._slots + self._limit - load, most))
+
+    def is_half_gone(self, load: int) -> bool:
+        """Whether there is room for one of the halves, while the other one is run."""
+        return self._in_halves and self._limit > 0 and load <= self._slots + self._limit // 2
 
     def divide(self, claimed: Sequence[Claimed], load: int) -> tuple[list[Claimed], list[Claimed]]:
         """Which of the *claimed* to keep and which to give back."""

@@ -29,10 +29,8 @@ class PostgresLimits(LimitStore):
         # A reply that was lost must not leave it taken without anybody who knows its token.
         request = os.urandom(8).hex()
         token, holder = self._take(name, session, request, None)
-        if token is None and holder is not None:
-            known = self._sessions.find(holder)
-            if known is not None and known.is_gone:
-                token, _ = self._take(name, session, request, holder)
+        if token is None and holder is not None and self._sessions.is_dead(holder):
+            token, _ = self._take(name, session, request, holder)
         if token is not None:
             self._version.changed()
         return token

@@ -99,6 +99,12 @@ class PostgresSessions(SessionStore):
     def find(self, session: int) -> Session | None:
         return self._look()[0].get(session)
 
+    def is_dead(self, session: int) -> bool:
+        """Whether what it holds may be taken."""
+        known, _ = self._look()
+        found = known.get(session)
+        return found is not None and is_dead(found, known.get(found.parent))
+
     def _look(self) -> tuple[dict[int | None, Session], bool]:
         """All sessions, and whether a lock is free that somebody waits for.
 

@@ -22,6 +22,8 @@ from taskmill._storage.postgres.version import Version
 class PostgresStorage(Storage):
     """Jobs in the schema `taskmill` of a PostgreSQL database, as durable as that server makes what is committed."""
 
+    is_remote = True
+
     def __init__(self, address: Address, *, clock: Clock | None = None) -> None:
         self.url = address.url
         self._database = Database(address, clock)

@@ -23,6 +23,8 @@ from taskmill._storage.redis.transfer import RedisTransfer
 class RedisStorage(Storage):
     """Jobs in a Redis or Valkey server; *clock* is for tests, in the place of the server's own."""
 
+    is_remote = True
+
     def __init__(self, address: Address, url: str, *, clock: Clock | None = None) -> None:
         self.url = url
         self._clock = clock

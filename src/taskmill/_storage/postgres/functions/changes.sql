@@ -202,14 +202,15 @@ begin
 end $$;
 
 -- The jobs that a session holds, and those that it claimed under a number and still holds.
-create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language plpgsql stable as $$
+create or replace function taskmill.held_by(_session bigint) returns setof taskmill.job language plpgsql stable rows 10
+as $$
 begin
     return query
     select h.* from taskmill.claim c cross join taskmill.held_under(_session, c.number) h where c.session = _session;
 end $$;
 
 create or replace function taskmill.held_under(_session bigint, _claim bigint) returns setof taskmill.job
-language plpgsql stable as $$
+language plpgsql stable rows 10 as $$
 begin
     return query
     select j.* from taskmill.claim c cross join unnest(c.jobs) r (ref) join taskmill.job j on j.id = r.ref
