@@ -39,7 +39,7 @@ SEEDS = 200
 SIMULATE = [sys.executable, "-m", "simulation", "--seeds", str(SEEDS), "--until-failure", "--jobs", "1"]
 
 # What the simulator calls the stores, by the folders of their adapters.
-STORES = {"postgres": "postgresql"}
+STORES = {"postgres": "postgresql", "redis": "redis"}
 
 
 class NothingProvedError(Exception):

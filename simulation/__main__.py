@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Literal
 
 from simulation.crew import Crew
 from simulation.run import STEPS, Verdict, simulate
@@ -25,7 +26,18 @@ def _postgres() -> Iterator[str]:
         yield f"{server.url}/postgres"
 
 
-PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {"sqlite": _sqlite, "postgresql": _postgres}
+@contextmanager
+def _redis(kind: Literal["redis", "valkey"]) -> Iterator[str]:
+    with servers.redis(kind) as server:
+        yield server.url
+
+
+PLACES: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "sqlite": _sqlite,
+    "postgresql": _postgres,
+    "redis": lambda: _redis("redis"),
+    "valkey": lambda: _redis("valkey"),
+}
 """Where a process has its stores: a server is its own."""
 
 

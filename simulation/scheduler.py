@@ -256,6 +256,9 @@ class Event:
     def set(self) -> None:
         self._is_set = True
 
+    def clear(self) -> None:
+        self._is_set = False
+
     def wait(self, timeout: float = math.inf) -> bool:
         if not self._is_set:
             self._scheduler.wait(self.is_set, timeout)

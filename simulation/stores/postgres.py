@@ -36,7 +36,7 @@ T = TypeVar("T")
 _TIMEOUT = 1
 
 _TABLES = """
-select string_agg(format('taskmill.%I', tablename), ', ') from pg_tables
+select array_agg(format('taskmill.%I', tablename)) from pg_tables
 where schemaname = 'taskmill' and tablename <> 'meta'
 """
 _LISTEN = "listen taskmill"
@@ -110,9 +110,16 @@ def postgres_store(url: str) -> Iterator[PostgresStore]:
         storage.version()
         storage.close()
         [[tables]] = eye.execute(_TABLES).fetchall()
-        eye.execute(f"truncate {tables} restart identity".encode())
+        eye.execute(f"truncate {', '.join(tables)} restart identity".encode())
         way.execute("listen taskmill")
-        yield PostgresStore(url, Path(folder), way, eye)
+        try:
+            # It comes when it likes, and rows may lie in another order then.
+            for table in tables:
+                eye.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
+            yield PostgresStore(url, Path(folder), way, eye)
+        finally:
+            for table in tables:
+                eye.execute(f"alter table {table} reset (autovacuum_enabled)".encode())
 
 
 class SimulatedDatabase(Database):
