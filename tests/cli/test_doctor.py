@@ -28,7 +28,7 @@ def ordinary_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def by_name(answer: Answer) -> dict[str, Any]:
-    return {finding["id"]: finding for finding in answer.json["findings"]}
+    return {finding["name"]: finding for finding in answer.json["findings"]}
 
 
 def by_hand(*statements: str) -> None:
@@ -83,7 +83,7 @@ class TestDoctor:
         assert answer.status == 1
         assert answer.json["store"] == f"sqlite:///{folder}/jobs.db"
         assert [set(finding) for finding in answer.json["findings"]] == [
-            {"id", "severity", "found", "advice"}
+            {"name", "severity", "found", "advice"}
         ] * 2
         assert [finding["severity"] for finding in answer.json["findings"]] == ["error", "note"]
 

@@ -201,7 +201,7 @@ class TestRun:
         assert (status, out) == (0, "'7, attempt 1, stop: False'\n")
         assert f"the job is cancelled in the store, as before: `taskmill jobs retry {job_id}`" in err
         assert shell("run", job_id, "--app", "shop", "--json").json == {
-            "id": job_id,
+            "job_id": job_id,
             "result": '"7, attempt 1, stop: False"',
         }
 

@@ -62,7 +62,7 @@ class TestList:
         queued = add.using(queue="mail").enqueue(1, 2)
 
         def ids(*words: str) -> list[str]:
-            return [job["id"] for job in shell("jobs", "list", "--json", *words).json["jobs"]]
+            return [job["job_id"] for job in shell("jobs", "list", "--json", *words).json["jobs"]]
 
         assert ids("--state", "failed") == [failed.id]
         assert ids("--state", "failed,queued") == [queued.id, failed.id]
@@ -80,7 +80,7 @@ class TestList:
         queued = add.using(priority=-5).enqueue(30, 12)
 
         def ids(*words: str) -> list[str]:
-            return [job["id"] for job in shell("jobs", "--json", *words).json["jobs"]]
+            return [job["job_id"] for job in shell("jobs", "--json", *words).json["jobs"]]
 
         assert ids("--tag", "red") == ids("--lowest", "0") == ids("--ended-from", "5min") == [done.id]
         assert ids("--highest", "-5") == ids("--text", "[[30") == [queued.id]
@@ -291,8 +291,8 @@ class TestRetry:
 
         assert (answer.status, answer.err) == (1, "")
         assert answer.json["jobs"] == [
-            {"id": result.id, "done": True, "answer": "queued again"},
-            {"id": "nowhere", "done": False, "answer": "there is no such job"},
+            {"job_id": result.id, "done": True, "answer": "queued again"},
+            {"job_id": "nowhere", "done": False, "answer": "there is no such job"},
         ]
 
     def test_a_step_whose_step_before_failed(
@@ -357,7 +357,7 @@ def ship(order: Order):
 
 KEYS = {
     "progress",
-    "id",
+    "job_id",
     "task",
     "args",
     "kwargs",
@@ -405,9 +405,10 @@ class TestMany:
 
         assert shell("jobs", "retry", "--text", "two", "--yes") == (0, "1 job queued again.\n", "")
         assert shell("jobs", "retry", "--task", "shop.fail", "--yes", "--json").json == {
-            "matched": 2,
-            "done": 2,
+            "found": 2,
+            "changed": 2,
             "refused": 0,
+            "left": 0,
         }
         assert waiting.state is State.QUEUED
         assert shell("jobs", "retry", "--all", "--yes") == (0, "", "no jobs\n")
@@ -423,7 +424,7 @@ class TestMany:
             shell("jobs", "cancel", "--queue", "mail", "--yes").out == "3 jobs cancelled, or asked to stop.\n"
         )
         assert shell("jobs", "delete", "--state", "cancelled", "--yes").out == "3 jobs deleted.\n"
-        assert [job["id"] for job in shell("jobs", "--json").json["jobs"]] == [stays.id]
+        assert [job["job_id"] for job in shell("jobs", "--json").json["jobs"]] == [stays.id]
 
     def test_it_asks_with_how_many(
         self, shell: Shell, add: Task[[int, int], int], monkeypatch: pytest.MonkeyPatch

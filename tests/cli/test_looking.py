@@ -63,9 +63,9 @@ class TestStatus:
         assert ["error:", "no-worker"] in rows
         told = shell("status", "--json").json
         assert (told["due"], told["states"]["queued"], told["states"]["failed"]) == (1, 1, 1)
-        assert told["workers"] == {"alive": 0, "holding": 0}
+        assert told["workers"] == 0
         assert [queue["queue"] for queue in told["queues"]] == ["default", "mail"]
-        assert "no-worker" in [finding["id"] for finding in told["findings"]]
+        assert "no-worker" in [finding["name"] for finding in told["findings"]]
 
     def test_it_fits_a_narrow_terminal(
         self, shell: Shell, nothing: Task[[], None], monkeypatch: pytest.MonkeyPatch
@@ -99,7 +99,7 @@ class TestErrors:
         work(mill)
         [told] = shell("errors", "--json").json["errors"]
 
-        assert shell("jobs", "--kind", told["kind"], "--json").json["jobs"][0]["id"] == told["latest"]
+        assert shell("jobs", "--kind", told["kind"], "--json").json["jobs"][0]["job_id"] == told["latest"]
         assert shell("jobs", "retry", "--kind", "0" * 16, "--yes").err.startswith(
             "no jobs with an error of kind"
         )
@@ -110,7 +110,7 @@ class TestErrors:
 
         assert shell("errors") == (0, "", "no failed jobs\n")
         assert "(did you mean 'shop.charge'?)" in shell("errors", "--task", "shop.chrage").err
-        assert shell("errors", "--json").json == {"errors": [], "jobs": 0, "is_all": True}
+        assert shell("errors", "--json").json == {"errors": [], "looked_at": 0, "is_all": True}
 
 
 class TestExplain:
@@ -163,7 +163,7 @@ class TestWorkersAndLocks:
             assert any(line.split()[1] == "worker" for line in shell("workers").out.splitlines())
 
             [lock] = shell("locks", "--json").json["locks"]
-            assert (lock["name"], lock["job"]) == ("desk", None)
+            assert (lock["name"], lock["job_id"]) == ("desk", None)
             assert lock["process"] == f"{socket.gethostname()}:{os.getpid()}"
             assert shell("locks").out.splitlines()[1].split()[0] == "desk"
 
@@ -215,13 +215,13 @@ class TestFollow:
     def test_each_change_is_a_line(self, programs: Programs, mill: Mill, charge: Task[[str], None]) -> None:
         before = charge.enqueue("1")
         program = programs.start("jobs", "--task", "shop.charge", "--follow", "--json")
-        assert json.loads(program.stdout.readline())["id"] == before.id
+        assert json.loads(program.stdout.readline())["job_id"] == before.id
 
         after = charge.using(queue="mail").enqueue("2")
         seen = []
         while ("failed", after.id) not in seen:
             told = json.loads(program.stdout.readline())
-            seen.append((told["state"], told["id"]))
+            seen.append((told["state"], told["job_id"]))
             if seen[-1] == ("queued", after.id):
                 work(mill)
 

@@ -37,7 +37,7 @@ def failed_job():
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         main(["jobs", "--state", "failed,queued", "--task", "shop.send_mail", "--text", "nobody", "--json"])
-    return json.loads(told.getvalue())["jobs"][0]["id"]
+    return json.loads(told.getvalue())["jobs"][0]["job_id"]
 
 for words in json.load(sys.stdin):
     words = [failed_job() if word == "ID" else word for word in words]

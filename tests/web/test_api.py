@@ -64,7 +64,7 @@ class TestReading:
 
         while True:
             page = program.get(f"/jobs?limit=2{after}")
-            seen += [job["id"] for job in page["jobs"]]
+            seen += [job["job_id"] for job in page["jobs"]]
             if page["more"] is None:
                 break
             after = f"&after={page['more']}"
@@ -75,6 +75,7 @@ class TestReading:
         "query, ids",
         [
             ("state=failed", ["broken"]),
+            ("state=failed,queued", ["found", "mail", "other", "broken"]),
             ("task=other", ["other"]),
             ("queue=mail", ["mail"]),
             ("text=Needle", ["found"]),
@@ -102,7 +103,7 @@ class TestReading:
             ]
         )
 
-        assert [job["id"] for job in program.get(f"/jobs?{query}")["jobs"]] == ids
+        assert [job["job_id"] for job in program.get(f"/jobs?{query}")["jobs"]] == ids
 
     def test_a_job_is_told_without_its_secrets(self, mill: Mill, program: Program) -> None:
         @mill.task(name="mail")
@@ -170,7 +171,7 @@ class TestReading:
         told = program.get("/jobs/a")
 
         assert told["args"] == (["nan", "inf", "\ud800"] if "NaN" in args else args)
-        assert [job["id"] for job in program.get("/jobs")["jobs"]] == ["a"]
+        assert [job["job_id"] for job in program.get("/jobs")["jobs"]] == ["a"]
 
     def test_an_autoscaler_sees_what_is_due_and_what_runs(self, mill: Mill, program: Program) -> None:
         storage = mill.app.storage
@@ -207,24 +208,26 @@ class TestReading:
         minute = storage.now() // MINUTE
         storage.statistics.add([Tally(minute, "add", "succeeded", 20, 7)])
 
-        [kind] = program.get("/errors")["kinds"]
+        [kind] = program.get("/errors")["errors"]
         [lock] = program.get("/locks")["locks"]
         [schedule] = program.get("/schedules")["schedules"]
-        [process] = program.get("/workers")["processes"]
+        [process] = program.get("/workers")["workers"]
         [tally] = program.get("/statistics?minutes=5")["tallies"]
         tasks = {task["name"]: task for task in program.get("/tasks")["tasks"]}
         overview = program.get("/overview")
 
+        [line] = program.get("/jobs?state=running")["jobs"]
+        assert line["started_at"] == program.get("/jobs/runs")["claimed_at"]
         assert (kind["jobs"], kind["latest"]) == (1, "broken")
         assert (lock["name"], lock["session"], lock["waiters"]) == ("L", worker.session, 0)
         assert (schedule["name"], schedule["told"], schedule["fired"]) == ("tidy", "Every hour", 0)
-        assert (process["session"], process["running"]) == (worker.session, ["runs"])
+        assert (process["session"], process["running"], process["jobs"]) == (worker.session, 1, ["runs"])
         assert (tally["number"], tally["within"], tally["event"]) == (7, 1.048576, "succeeded")
         assert (tasks["add"]["ended"], tasks["add"]["is_known"]) == (7, True)
-        assert overview["jobs"] == {"failed": 1, "running": 1, "queued": 1}
+        assert overview["states"] == dict.fromkeys(State, 0) | {"failed": 1, "running": 1, "queued": 1}
         assert overview["due"] == 1
         assert program.get("/statistics?task=other")["tallies"] == []
-        assert program.get("/errors?task=other")["kinds"] == []
+        assert program.get("/errors?task=other")["errors"] == []
 
     def test_what_was_done_by_hand_can_be_read(self, mill: Mill, program: Program) -> None:
         mill.app.storage.jobs.add([a_job("a"), a_job("b")])
@@ -250,12 +253,12 @@ class TestActing:
         worker.settle(worker.claim_one(), failed())
         worker.claim_one()
 
-        assert program.post("/jobs/broken/retry") == {"done": "done"}
-        assert program.post("/jobs/runs/cancel") == {"done": "asked to stop"}
-        assert program.post("/jobs/waits/cancel") == {"done": "done"}
-        assert program.post("/jobs/later/run-now") == {"done": "done"}
+        assert program.post("/jobs/broken/retry") == {"done": True, "is_asked_to_stop": False}
+        assert program.post("/jobs/runs/cancel") == {"done": True, "is_asked_to_stop": True}
+        assert program.post("/jobs/waits/cancel") == {"done": True, "is_asked_to_stop": False}
+        assert program.post("/jobs/later/run-now") == {"done": True, "is_asked_to_stop": False}
         copy = program.post("/jobs/later/clone", status=201)["job_id"]
-        assert program.post("/jobs/later/delete") == {"done": "done"}
+        assert program.post("/jobs/later/delete") == {"done": True, "is_asked_to_stop": False}
 
         assert states_of(storage) == {
             "broken": State.QUEUED,
@@ -333,8 +336,8 @@ class TestActing:
     def test_a_worker_is_asked_to_stop(self, mill: Mill, program: Program) -> None:
         session = mill.app.storage.sessions.open(kind="worker", lease=HOUR)
 
-        assert program.post(f"/workers/{session}/stop") == {"done": "asked to stop"}
-        [process] = program.get("/workers")["processes"]
+        assert program.post(f"/workers/{session}/stop") == {"done": True, "is_asked_to_stop": True}
+        [process] = program.get("/workers")["workers"]
         assert process["is_asked_to_stop"]
         program.post(f"/workers/{session}/stop", status=409)
         for gone in ("77", "x", "9" * 30):
@@ -345,14 +348,26 @@ class TestActing:
     def test_many_are_counted_first_and_dealt_with_then(self, mill: Mill, program: Program) -> None:
         storage = mill.app.storage
         storage.jobs.add([a_job("a", queue="q"), a_job("b", queue="q"), a_job("c")])
-        bulk = {"deed": "cancel", "matching": {"queue": "q", "state": "queued"}}
+        bulk = {"deed": "cancel", "matching": {"queue": "q", "state": ["queued"]}}
 
         counted = program.post("/jobs/bulk", {**bulk, "only_count": True})
-        assert counted == {"found": 2, "done": 0, "left": 0, "is_all": True}
+        assert counted == {"found": 2, "changed": 0, "refused": 0, "left": 0, "is_all": True}
         assert set(states_of(storage).values()) == {State.QUEUED}
-        assert program.post("/jobs/bulk", bulk) == {"found": 2, "done": 2, "left": 0, "is_all": True}
-        ids = {"deed": "delete", "ids": ["c", "c", "gone"]}
-        assert program.post("/jobs/bulk", ids) == {"found": 2, "done": 1, "left": 0, "is_all": True}
+        assert program.post("/jobs/bulk", bulk) == {
+            "found": 2,
+            "changed": 2,
+            "refused": 0,
+            "left": 0,
+            "is_all": True,
+        }
+        ids = {"deed": "delete", "job_ids": ["c", "c", "gone"]}
+        assert program.post("/jobs/bulk", ids) == {
+            "found": 2,
+            "changed": 1,
+            "refused": 1,
+            "left": 0,
+            "is_all": True,
+        }
 
         assert states_of(storage) == {"a": State.CANCELLED, "b": State.CANCELLED}
 
@@ -362,11 +377,11 @@ class TestActing:
         worker = Worker(storage)
         for claimed in worker.claim():
             worker.settle(claimed, failed())
-        [kind] = program.get("/errors")["kinds"]
+        [kind] = program.get("/errors")["errors"]
 
-        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["mark"]})["done"] == 2
+        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["kind"]})["changed"] == 2
         # What is shown of errors may be a moment old.
-        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["mark"]})["done"] == 0
+        assert program.post("/jobs/bulk", {"deed": "retry", "kind": kind["kind"]})["changed"] == 0
 
     def test_a_call_is_enqueued_with_values_of_every_kind(self, mill: Mill, program: Program) -> None:
         got: list[Any] = []
@@ -423,17 +438,22 @@ WRONG: Mapping[str, tuple[str, bytes, str]] = {
         b'{"task": "add", "args": [{"!object": ["os:system", {}]}, 1]}',
         "os",
     ),
-    "no such deed": ("/jobs/bulk", b'{"deed": "x", "ids": []}', "the body.deed is none of its values"),
+    "no such deed": ("/jobs/bulk", b'{"deed": "x", "job_ids": []}', "the body.deed is none of its values"),
     "nobody": ("/jobs/bulk", b'{"deed": "retry"}', "the body does not say which jobs, or says it twice"),
     "two ways": (
         "/jobs/bulk",
-        b'{"deed": "retry", "ids": [], "matching": {}}',
+        b'{"deed": "retry", "job_ids": [], "matching": {}}',
         "the body does not say which jobs, or says it twice",
     ),
     "a filter that cannot be read": (
         "/jobs/bulk",
         b'{"deed": "delete", "matching": {"ended_before": "soon"}}',
         "ended_before='soon' cannot be read",
+    ),
+    "no state, which is not every state": (
+        "/jobs/bulk",
+        b'{"deed": "delete", "matching": {"state": []}}',
+        "the length of the body.matching.state is too small",
     ),
     "half a purge": ("/queues/q/purge", b"null", "the body is no object"),
 }
@@ -457,7 +477,7 @@ class TestWrong:
         "path, detail",
         [
             ("/jobs?stat=failed", "there is no 'stat' to ask by (did you mean 'state'?)"),
-            ("/jobs?state=broken", "state is none of its values"),
+            ("/jobs?state=failed,queud", "state[1] is none of its values (did you mean 'queued'?)"),
             ("/jobs?limit=x", "limit is no integer"),
             ("/jobs?limit=%D9%A3", "limit is no integer"),
             ("/jobs?limit=101", "limit is too large"),
@@ -505,9 +525,9 @@ def test_a_store_on_a_server_is_told_alike(kind: str, request: pytest.FixtureReq
     mill.app.storage.jobs.add([a_job("a"), a_job("b", queue="q")])
     program = Program(mill)
 
-    assert [job["id"] for job in program.get("/jobs?queue=q")["jobs"]] == ["b"]
+    assert [job["job_id"] for job in program.get("/jobs?queue=q")["jobs"]] == ["b"]
     assert program.get("/queues/q")["backlog"] == 1
-    assert program.post("/jobs/bulk", {"deed": "cancel", "matching": {}})["done"] == 2
+    assert program.post("/jobs/bulk", {"deed": "cancel", "matching": {}})["changed"] == 2
     assert program.get("/jobs/b")["state"] == "cancelled"
     assert program.get("/overview")["due"] in {0, 2}
     for path in ("/queues/%00/pause", "/jobs/%00/cancel", "/schedules/%00/run"):

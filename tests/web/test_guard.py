@@ -46,7 +46,7 @@ FOR_PROGRAMS = {DOCUMENT, *(table.ROOT + path for path in (*table.READING, *tabl
 PAGES_READ = [path for path in READING if path not in FOR_PROGRAMS]
 BODIES: Mapping[str, Any] = {
     "/api/v1/jobs": {"task": "add", "args": [2, 3]},
-    "/api/v1/jobs/bulk": {"deed": "retry", "ids": ["nobody"]},
+    "/api/v1/jobs/bulk": {"deed": "retry", "job_ids": ["nobody"]},
     "/api/v1/queues/{queue:path}/purge": {"what": "ended"},
 }
 

@@ -15,9 +15,9 @@ Deed = Literal["retry", "cancel", "delete"]
 
 
 class Done(NamedTuple):
-    """What became of jobs: so many *done*, so many that could not be, and so many that the time did not reach."""
+    """What became of jobs: so many *changed*, so many that could not be, and so many that the time did not reach."""
 
-    done: int
+    changed: int
     refused: int
     left: int
 
@@ -60,7 +60,7 @@ def carry_out(
 
 def told(deed: Deed, found: Done) -> str:
     """That, for people."""
-    said = [f"{counted(found.done, 'job')} {_TOLD[deed]}."]
+    said = [f"{counted(found.changed, 'job')} {_TOLD[deed]}."]
     if found.refused:
         said.append(f"{found.refused:,} could not be: they had moved on.")
     if found.left:

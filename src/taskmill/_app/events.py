@@ -95,7 +95,7 @@ def history(app: Application, job: Job) -> Iterator[Event]:
 
 def _latest_start(job: Job) -> datetime | None:
     if job.state is State.RUNNING:
-        return job.started_at or job.claimed_at
+        return job.began_at
     # A run that was handed back has the number of the next one.
     is_told = any(attempt.number == job.attempt and not attempt.is_handed_back for attempt in job.attempts)
     return None if is_told else job.started_at

@@ -93,7 +93,7 @@ def _to_each(deed: Deed, app: Application, arguments: Any) -> int:
         person.note(app, deed, job_id, number=int(done))
     if arguments.json:
         put_json(
-            {"jobs": [{"id": job_id, "done": done, "answer": answer} for job_id, done, answer in answers]}
+            {"jobs": [{"job_id": job_id, "done": done, "answer": told} for job_id, done, told in answers]}
         )
     else:
         _tell(answers)
@@ -149,7 +149,7 @@ def _to_many(deed: Deed, app: Application, arguments: Any) -> int:
         with person.noting(app, deed, filtering.described(wanted, arguments.kind)) as count:
             found = _carry_out(deed, app, job_ids, count)
     if arguments.json:
-        put_json({"matched": len(job_ids), "done": found.done, "refused": found.refused})
+        put_json({"found": len(job_ids), **found._asdict()})
     elif job_ids:
         put(told(deed, found))
     else:

@@ -50,7 +50,7 @@ def run(arguments: Any) -> int:
 def as_json(finding: Finding) -> dict[str, str]:
     """A finding for programs."""
     return {
-        "id": finding.name,
+        "name": finding.name,
         "severity": str(finding.severity),
         "found": finding.found,
         "advice": finding.advice,

@@ -53,7 +53,7 @@ def run(arguments: Any) -> int:
             put_json(
                 {
                     "errors": [_as_json(group) for group in groups],
-                    "jobs": len(page.jobs),
+                    "looked_at": len(page.jobs),
                     "is_all": page.more is None,
                 }
             )

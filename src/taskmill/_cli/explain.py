@@ -42,7 +42,7 @@ def run(arguments: Any) -> int:
         now = to_datetime(app.storage.now())
     if arguments.json:
         told = [cause._asdict() for cause in found]
-        put_json({"id": job.job_id, "state": str(job.state), "causes": told})
+        put_json({"job_id": job.job_id, "state": str(job.state), "causes": told})
     else:
         put(f"{clean(job.task)} {clean(job.job_id)} is {label_of(job, now)}{_since(job, now)}")
         for cause in found:
@@ -59,8 +59,7 @@ def _causes(app: Application, job: Job) -> Sequence[Cause]:
 
 def _since(job: Job, now: datetime) -> str:
     if job.state is State.RUNNING:
-        began_at = job.started_at or job.claimed_at or now
-        return f", for {span((now - began_at).total_seconds())}"
+        return f", for {span((now - (job.began_at or now)).total_seconds())}"
     if job.ended_at is None:
         return ""
     error = (

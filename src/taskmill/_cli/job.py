@@ -30,7 +30,7 @@ def as_json(job: Job) -> dict[str, Any]:
     """
     args, kwargs = _stored_call(job.args)
     return {
-        "id": job.job_id,
+        "job_id": job.job_id,
         "task": job.task,
         "args": args,
         "kwargs": kwargs,
@@ -50,7 +50,7 @@ def as_json(job: Job) -> dict[str, Any]:
         "enqueued_at": iso(job.enqueued_at),
         "run_at": iso(job.run_at),
         "claimed_at": iso(job.claimed_at),
-        "started_at": iso(job.started_at),
+        "started_at": iso(job.began_at),
         "ended_at": iso(job.ended_at),
         "expires_at": iso(job.expires_at),
         "result_ttl": job.result_ttl / SECOND,
@@ -71,7 +71,8 @@ def as_json(job: Job) -> dict[str, Any]:
 def as_full_json(job: Job, steps: Sequence[Job]) -> dict[str, Any]:
     """The job with its attempts and the steps of its pipeline."""
     told = [
-        {"step": step.step, "id": step.job_id, "task": step.task, "state": str(step.state)} for step in steps
+        {"step": step.step, "job_id": step.job_id, "task": step.task, "state": str(step.state)}
+        for step in steps
     ]
     return as_json(job) | {"attempts": [_attempt_as_json(each) for each in job.attempts], "steps": told}
 
@@ -148,7 +149,7 @@ def when(job: Job, now: datetime) -> str:
         case State.QUEUED:
             return f"due {span((now - job.run_at).total_seconds())}"
         case State.RUNNING:
-            return f"for {span((now - (job.started_at or job.claimed_at or now)).total_seconds())}"
+            return f"for {span((now - (job.began_at or now)).total_seconds())}"
         case _:
             return ago(job.ended_at or now, now)
 
@@ -167,7 +168,7 @@ def _facts(app: Application, job: Job, now: datetime) -> Iterator[tuple[str, str
         ("Enqueued", job.enqueued_at),
         ("Due", job.run_at),
         ("Expires", job.expires_at),
-        ("Started", job.started_at),
+        ("Started", job.began_at),
         ("Ended", job.ended_at),
     ):
         yield name, None if moment is None else f"{iso(moment)}  ({ago(moment, now)})"

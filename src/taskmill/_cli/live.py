@@ -18,7 +18,7 @@ from taskmill._cli.text import Line, plain
 if TYPE_CHECKING:
     from rich.live import Live
 
-_QUIT = frozenset({b"q", b"Q", b"\x03", b"\x04"})
+_QUIT = frozenset(b"qQ\x03\x04")
 # Terminals have these since the VT100: the other screen and back, the cursor, home, and what to wipe.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _WIPE_LINE, _WIPE_REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -53,12 +53,12 @@ def screen() -> Iterator[Screen]:
 
 
 def wants_to_quit(seconds: float) -> bool:
-    """Wait so long for a key; whether it is one that says enough."""
+    """Wait so long for a key; whether one of those that came says enough."""
     readable, _, _ = select.select([sys.stdin], [], [], seconds)
     if not readable:
         return False
     keys = os.read(sys.stdin.fileno(), 64)
-    return not keys or keys[:1] in _QUIT
+    return not keys or not _QUIT.isdisjoint(keys)
 
 
 class _RichScreen:

@@ -72,10 +72,10 @@ def _as_json(held: _Held) -> dict[str, Any]:
     lock = held.lock
     return {
         "name": lock.name,
-        "job": lock.job_id,
+        "job_id": lock.job_id,
         "session": lock.session,
         "process": held.process,
         "since": iso(lock.since),
-        "waiting": held.waiting,
+        "waiters": held.waiting,
         "token": lock.token,
     }

@@ -130,7 +130,7 @@ def _claimed(job: Job) -> Claimed:
 
 def _tell(app: Application, job: Job, value: Any, *, is_json: bool) -> None:
     if is_json:
-        put_json({"id": job.job_id, "result": app.codec.encode(value, limit=app.payload_limit)})
+        put_json({"job_id": job.job_id, "result": app.codec.encode(value, limit=app.payload_limit)})
     else:
         put(clean(repr(value)))
     note(

@@ -114,7 +114,7 @@ def _run(app: Application, arguments: Any) -> int:
         complain(_why_not(app, arguments.name))
         return exit_code.FAILURE
     if arguments.json:
-        put_json({"id": job_id})
+        put_json({"job_id": job_id})
     else:
         put(clean(job_id))
     return exit_code.OK

@@ -55,6 +55,6 @@ def as_json(storage: Storage, survey: Survey) -> dict[str, Any]:
         "states": {str(state): counts[state] for state in State},
         "due": survey.due,
         "queues": [queues.as_json(queue, paused) for queue in survey.queues],
-        "workers": {"alive": len(working), "holding": sum(each.held for each in working)},
+        "workers": len(working),
         "findings": [doctor.as_json(finding) for finding in survey.findings],
     }

@@ -80,3 +80,8 @@ class Job:
     attempts: tuple[Attempt, ...] = field(default=())
     progress: Progress | None = None
     sheets: tuple[Sheet, ...] = field(default=())
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When its latest attempt began; of one that runs, when it was claimed: its start is stored with its end."""
+        return self.started_at or (self.claimed_at if self.state is State.RUNNING else None)

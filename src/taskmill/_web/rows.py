@@ -45,8 +45,7 @@ def _when(job: Job, now: datetime) -> tuple[str, datetime | None, timedelta | No
         case State.QUEUED:
             return "due", job.run_at, None
         case State.RUNNING:
-            began_at = job.started_at or job.claimed_at
-            return "started", began_at, None if began_at is None else now - began_at
+            return "started", job.began_at, None if job.began_at is None else now - job.began_at
         case _:
             took = None if job.started_at is None or job.ended_at is None else job.ended_at - job.started_at
             return str(job.state), job.ended_at, took

@@ -15,7 +15,10 @@ _LARGEST = (1 << 31) - 1
 
 
 class Wanted(NamedTuple):
-    """Each as the address has it; what is left out, or cannot be read, lets every job pass. Times are UTC."""
+    """Each as the address has it; what is left out, or cannot be read, lets every job pass. Times are UTC.
+
+    *state* may be several, with commas between.
+    """
 
     state: str | None = None
     task: str | None = None
@@ -50,13 +53,18 @@ class Wanted(NamedTuple):
         """As stores take it."""
         read = {name: _READERS[name](text) for name, text in self.said.items() if name in _READERS}
         return Filter(
-            states=[State(self.state)] if self.state else (),
+            states=self.states,
             task=self.task,
             queue=self.queue,
             tag=self.tag,
             text=self.text,
             **read,
         )
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """Those that are asked for; none where all are."""
+        return tuple(map(State, self.state.split(","))) if self.state else ()
 
     @property
     def said(self) -> dict[str, str]:
@@ -73,7 +81,7 @@ def wanted_in(values: Callable[[str], str | None]) -> Wanted:
 
 def _can_be_read(name: str, text: str) -> bool:
     if name == "state":
-        return text in set(State)
+        return set(text.split(",")) <= set(State)
     try:
         _READERS.get(name, str)(text)
     except (ValueError, OverflowError):

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from inspect import getdoc
 from typing import Any
 
-from taskmill._web.api.schema import Schema, fields_of, schema_of
+from taskmill._web.api.schema import Schema, fields_of, is_list, schema_of
 from taskmill._web.api.shapes import LONGEST_NAME
 from taskmill._web.api.table import ROOT, Operation, operations
 from taskmill._web.guard import CSRF_HEADER
@@ -92,7 +92,14 @@ def _in_query(operation: Operation, shapes: dict[str, Schema]) -> list[dict[str,
     if operation.query is None:
         return []
     return [
-        {"name": name, "in": "query", "required": is_required, "schema": schema_of(annotation, shapes)}
+        {
+            "name": name,
+            "in": "query",
+            "required": is_required,
+            "schema": schema_of(annotation, shapes),
+            # Several have commas between.
+            **({"explode": False} if is_list(annotation) else {}),
+        }
         for name, annotation, is_required in fields_of(operation.query)
     ]
 

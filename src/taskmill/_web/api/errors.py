@@ -15,7 +15,7 @@ def every(visit: Visit, query: shapes.ErrorsQuery) -> shapes.Errors:
     page = failed_jobs(visit, query.get("task"))
     groups = grouped(page.jobs, to_datetime(visit.reader.storage.now()))
     return {
-        "kinds": [_told(group) for group in groups],
+        "errors": [_told(group) for group in groups],
         "looked_at": len(page.jobs),
         "is_all": page.more is None,
     }
@@ -23,7 +23,7 @@ def every(visit: Visit, query: shapes.ErrorsQuery) -> shapes.Errors:
 
 def _told(group: Group) -> shapes.ErrorKind:
     return {
-        "mark": group.kind.mark,
+        "kind": group.kind.mark,
         "type": group.kind.type,
         "message": group.kind.message,
         "place": group.kind.place,

@@ -42,7 +42,7 @@ def page(visit: Visit, query: shapes.JobsQuery) -> shapes.JobPage:
 
 def wanted_of(query: shapes.Filter) -> Wanted:
     """The same, as the pages say it; but what cannot be read is refused, lest more jobs match than were meant."""
-    said = {name: str(value) for name, value in query.items()}
+    said = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in query.items()}
     wanted = wanted_in(said.get)
     for name in Wanted._fields:
         if name in said and name not in wanted.said:
@@ -142,7 +142,7 @@ def retry(visit: Visit, job_id: str) -> shapes.Done:
             "it has neither failed nor been cancelled, or a step before it has",
             "retry the first step of its pipeline that has not succeeded; what has succeeded can be cloned",
         )
-    return {"done": "done"}
+    return {"done": True, "is_asked_to_stop": False}
 
 
 def cancel(visit: Visit, job_id: str) -> shapes.Done:
@@ -151,9 +151,9 @@ def cancel(visit: Visit, job_id: str) -> shapes.Done:
     audit.note(visit, "cancel", job_id, done=answer in {"cancelled", "requested"})
     match answer:
         case "cancelled":
-            return {"done": "done"}
+            return {"done": True, "is_asked_to_stop": False}
         case "requested":
-            return {"done": "asked to stop"}
+            return {"done": True, "is_asked_to_stop": True}
         case _:
             raise _refused(visit, job_id, "it has ended already", "leave it, or delete it")
 
@@ -166,7 +166,7 @@ def hasten(visit: Visit, job_id: str) -> shapes.Done:
         raise _refused(
             visit, job_id, "it is due already, or does not wait", "see why it waits in its waits_because"
         )
-    return {"done": "done"}
+    return {"done": True, "is_asked_to_stop": False}
 
 
 def clone(visit: Visit, job_id: str) -> shapes.Enqueued:
@@ -191,7 +191,7 @@ def delete(visit: Visit, job_id: str) -> shapes.Done:
             "it runs, or a later step of its pipeline needs its result",
             "cancel it first, or wait until it has ended",
         )
-    return {"done": "done"}
+    return {"done": True, "is_asked_to_stop": False}
 
 
 def _missing(job_id: str) -> Problem:
@@ -211,7 +211,7 @@ def _refused(visit: Visit, job_id: str, wrong: str, advice: str) -> Problem:
 
 def _line(visit: Visit, job: Record, now: datetime) -> shapes.JobLine:
     return {
-        "id": job.job_id,
+        "job_id": job.job_id,
         "task": job.task,
         "call": call_line(job.args, parameters_of(visit, job.task), visit.app.secrecy)[:_LONGEST_CALL],
         "queue": job.queue,
@@ -223,7 +223,7 @@ def _line(visit: Visit, job: Record, now: datetime) -> shapes.JobLine:
         "max_attempts": job.max_attempts,
         "enqueued_at": instant(job.enqueued_at),
         "run_at": instant(job.run_at),
-        "started_at": instant_or_none(job.started_at),
+        "started_at": instant_or_none(job.began_at),
         "ended_at": instant_or_none(job.ended_at),
         "error": None if job.error is None else str(job.error),
         "tags": [*job.tags],

@@ -53,7 +53,7 @@ def _turned(
     audit.note(visit, deed, queue, done=done)
     if not done:
         raise Problem(409, f"nothing was done to the queue {clean(queue)!r}: {wrong}", "leave it as it is")
-    return {"done": "done"}
+    return {"done": True, "is_asked_to_stop": False}
 
 
 def _told(visit: Visit, count: QueueCount) -> shapes.Queue:

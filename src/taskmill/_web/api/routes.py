@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from taskmill._app.check import nearest
 from taskmill._web.api.document import document
-from taskmill._web.api.schema import check, fields_of
+from taskmill._web.api.schema import check, fields_of, is_list
 from taskmill._web.api.shapes import LONGEST_NAME
 from taskmill._web.api.table import ROOT, Operation, operations
 from taskmill._web.guard import root_of
@@ -88,10 +88,16 @@ def _query(visit: Visit, kind: Any) -> dict[str, Any]:
             raise Problem(
                 400, f"there is no {name!r} to ask by{nearest(name, kinds)}", f"there is: {', '.join(kinds)}"
             )
-        is_whole = int in get_args(kinds[name]) and _WHOLE.fullmatch(text)
-        found[name] = int(text) if is_whole else text
+        found[name] = _value(kinds[name], text)
         check(kinds[name], found[name], name)
     return found
+
+
+def _value(kind: Any, text: str) -> Any:
+    """What an address says, for a field of that kind."""
+    if is_list(kind):
+        return text.split(",")
+    return int(text) if int in get_args(kind) and _WHOLE.fullmatch(text) else text
 
 
 def _read(body: bytes) -> Any:

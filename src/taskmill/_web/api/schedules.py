@@ -51,7 +51,7 @@ def _turned(
     audit.note(visit, deed, schedule, done=done)
     if not done:
         raise _refused(visit, schedule, wrong, "leave it as it is")
-    return {"done": "done"}
+    return {"done": True, "is_asked_to_stop": False}
 
 
 def _refused(visit: Visit, schedule: str, wrong: str, advice: str) -> Problem:

@@ -53,6 +53,11 @@ def fields_of(kind: Any) -> Iterator[tuple[str, Any, bool]]:
         yield name, annotation, name in kind.__required_keys__
 
 
+def is_list(kind: Any) -> bool:
+    """Whether it takes several values."""
+    return get_origin(get_args(kind)[0] if get_origin(kind) is Annotated else kind) is list
+
+
 def _object_schema(kind: Any, shapes: dict[str, Schema]) -> Schema:
     fields = list(fields_of(kind))
     return {
@@ -84,7 +89,8 @@ def check(kind: Any, value: Any, where: str) -> None:
             check(args[1], item, f"{where}.{name}")
     elif choices := _choices(kind):
         if value not in choices:
-            raise _misfit(where, "is none of its values", f"send one of: {', '.join(choices)}")
+            near = nearest(value, choices) if isinstance(value, str) else ""
+            raise _misfit(where, f"is none of its values{near}", f"send one of: {', '.join(choices)}")
     elif kind is not Any:
         _check_plain(kind, value, where)
 

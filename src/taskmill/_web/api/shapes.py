@@ -25,10 +25,11 @@ Priority = Annotated[int, ("minimum", LOWEST_PRIORITY), ("maximum", HIGHEST_PRIO
 class Filter(TypedDict, total=False):
     """Which jobs: those that match all that is said. *text* is found in ids, tags, arguments, results and errors.
 
-    *lowest* and *highest* are of the priority; *session* is that which has the job or, once it has ended, had it.
+    *state* may be several. *lowest* and *highest* are of the priority; *session* is that which has the job or, once it
+    has ended, had it.
     """
 
-    state: State
+    state: Annotated[list[State], ("minItems", 1)]
     task: Name
     queue: Name
     tag: Name
@@ -92,9 +93,9 @@ class BulkDeed(TypedDict):
 
 
 class Bulk(BulkDeed, total=False):
-    """To which jobs: exactly one of *ids*, *kind* (of error) and *matching*. With *only_count*, nothing is done."""
+    """To which jobs: exactly one of *job_ids*, *kind* (of error) and *matching*. With *only_count*, nothing is done."""
 
-    ids: Annotated[list[str], ("maxItems", MOST_IDS)]
+    job_ids: Annotated[list[str], ("maxItems", MOST_IDS)]
     kind: str
     matching: Filter
     only_count: bool
@@ -118,9 +119,12 @@ class Error(TypedDict):
 
 
 class JobLine(TypedDict):
-    """A job as lists show it; *call* is made to recognise it by, and cut where it is long."""
+    """A job as lists show it; *call* is made to recognise it by, and cut where it is long.
 
-    id: str
+    *started_at*: of its latest attempt; while it runs, when it was claimed.
+    """
+
+    job_id: str
     task: str
     call: str
     queue: str
@@ -233,16 +237,18 @@ class Enqueued(TypedDict):
 
 
 class Done(TypedDict):
-    """It was done."""
+    """It was done; what *is_asked_to_stop* does so in a while."""
 
-    done: Literal["done", "asked to stop"]
+    done: bool
+    is_asked_to_stop: bool
 
 
 class BulkDone(TypedDict):
-    """Of so many that were *found*; *left* are those that there was no time for: ask again."""
+    """Of so many *found*, *refused* had moved on, and *left* are those that there was no time for: ask again."""
 
     found: Count
-    done: Count
+    changed: Count
+    refused: Count
     left: Count
     is_all: bool
 
@@ -329,16 +335,11 @@ class Schedules(TypedDict):
     schedules: list[Schedule]
 
 
-class Serves(TypedDict):
-    """What a worker takes; *queues* is null where it takes all."""
-
-    queues: list[str] | None
-    executors: list[str]
-    tasks: list[str]
-
-
 class Process(TypedDict):
-    """A process that may hold jobs or locks; *serves* is null where it runs no jobs."""
+    """A process that may hold jobs or locks; *executors* and *tasks* are null where it runs none.
+
+    *queues* is null where it takes all. *running* is how many jobs it has, *jobs* are the first of them.
+    """
 
     session: int
     kind: str
@@ -347,15 +348,18 @@ class Process(TypedDict):
     life: Literal["alive", "silent", "gone"]
     started_at: Instant
     parent: int | None
-    serves: Serves | None
     is_asked_to_stop: bool
-    running: list[str]
+    running: Count
+    jobs: list[str]
+    queues: list[str] | None
+    executors: list[str] | None
+    tasks: list[str] | None
 
 
 class Workers(TypedDict):
     """All processes, by session."""
 
-    processes: list[Process]
+    workers: list[Process]
 
 
 class Lock(TypedDict):
@@ -376,9 +380,9 @@ class Locks(TypedDict):
 
 
 class ErrorKind(TypedDict):
-    """Failed jobs of one kind; *mark* names it for `/jobs/bulk`, *hours* counts those of the last 24."""
+    """Failed jobs of one kind; *kind* names it for `/jobs/bulk`, *hours* counts those of the last 24."""
 
-    mark: str
+    kind: str
     type: str
     message: str
     place: str
@@ -393,7 +397,7 @@ class ErrorKind(TypedDict):
 class Errors(TypedDict):
     """The kinds among the *looked_at* latest failed jobs, the latest first."""
 
-    kinds: list[ErrorKind]
+    errors: list[ErrorKind]
     looked_at: Count
     is_all: bool
 
@@ -449,7 +453,7 @@ class Overview(TypedDict):
 
     store: str
     now: Instant
-    jobs: dict[str, Count]
+    states: dict[str, Count]
     due: Count
     drained_in: Seconds | None
     workers: Count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from taskmill._core.instant import MINUTE, SECOND, to_datetime
+from taskmill._core.job import State
 from taskmill._web.api import shapes
 from taskmill._web.api.telling import duration, instant
 from taskmill._web.charts import MINUTES, curves_until
@@ -38,7 +39,7 @@ def overview(visit: Visit) -> shapes.Overview:
     return {
         "store": visit.place,
         "now": instant(to_datetime(now)),
-        "jobs": {str(state): number for state, number in survey.counts.items()},
+        "states": {str(state): survey.counts[state] for state in State},
         "due": survey.due,
         "drained_in": None if done_in is None else done_in.total_seconds(),
         "workers": len(survey.census.working),

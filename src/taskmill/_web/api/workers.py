@@ -18,7 +18,7 @@ _SESSION = re.compile(r"[0-9]{1,18}")
 
 def every(visit: Visit) -> shapes.Workers:
     """All processes that hold jobs or locks, or may."""
-    return {"processes": [_told(line) for line in lines_of(visit)]}
+    return {"workers": [_told(line) for line in lines_of(visit)]}
 
 
 def stop(visit: Visit, session: str) -> shapes.Done:
@@ -33,7 +33,7 @@ def stop(visit: Visit, session: str) -> shapes.Done:
         raise Problem(
             409, "nothing was done: it was asked before, or is no worker", "wait until it has ended"
         )
-    return {"done": "asked to stop"}
+    return {"done": True, "is_asked_to_stop": True}
 
 
 def _missing(session: str) -> Problem:
@@ -53,13 +53,10 @@ def _told(line: Line) -> shapes.Process:
         "life": line.life,
         "started_at": instant(state.started_at),
         "parent": state.parent,
-        "serves": None
-        if serves is None
-        else {
-            "queues": None if serves.queues is None else sorted(serves.queues),
-            "executors": sorted(serves.executors),
-            "tasks": sorted(serves.tasks),
-        },
         "is_asked_to_stop": state.is_asked_to_stop,
-        "running": [row.job.job_id for row in line.rows],
+        "running": state.running,
+        "jobs": [row.job.job_id for row in line.rows],
+        "queues": None if serves is None or serves.queues is None else sorted(serves.queues),
+        "executors": None if serves is None else sorted(serves.executors),
+        "tasks": None if serves is None else sorted(serves.tasks),
     }

@@ -69,7 +69,7 @@ def _until_now(visit: Visit, wanted: Wanted) -> Wanted:
     """The same without what comes, or ends so, from now on: it is done to none but those that were counted."""
     now = to_datetime(visit.reader.storage.now())
     ends = ["enqueued_before"]
-    if wanted.state in FINAL:
+    if wanted.state and FINAL.issuperset(wanted.states):
         ends.append("ended_before")
     moments = {name: min(moment_in(wanted.said[name]), now) if name in wanted.said else now for name in ends}
     return wanted._replace(**{name: moment.isoformat() for name, moment in moments.items()})
