@@ -1,4 +1,7 @@
-"""What taskmill does on servers, held against what a bare client of theirs does in the same run."""
+"""What taskmill does on servers, held against what a bare client of theirs does in the same run.
+
+The clients are imported where they are used: the environment of a peer, which reads the plan too, need not have them.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import psycopg
-import redis
-
 from bench.figures.drain import BATCH, drain
 from bench.figures.latency import latency
 from bench.jobs import Jobs
 from bench.site import Numbers, Site
-from tests import servers
 
 ROUNDS = 5
 
 
 def on_redis(site: Site) -> Numbers:
     """Enqueueing one by one beside a bare LPUSH of as many bytes, in turns and by the thousand."""
+    import redis
+
+    from tests import servers
+
     with servers.redis() as server, redis.Redis.from_url(server.url) as client:
         jobs = Jobs(server.url)
         count, calls = site.count(2_000), site.count(20)
@@ -36,6 +39,8 @@ def on_redis(site: Site) -> Numbers:
 
 def on_postgres(site: Site) -> Numbers:
     """The same beside a bare durable insert of as many bytes; and how fast jobs run, start and end there."""
+    import psycopg
+
     with _postgres_beside(site) as there, psycopg.connect(there.url, autocommit=True) as client:
         client.execute(
             "create table bare (number bigint generated always as identity primary key, text text)"
@@ -62,6 +67,8 @@ def on_postgres(site: Site) -> Numbers:
 @contextmanager
 def _postgres_beside(site: Site) -> Iterator[Site]:
     """The same site on a PostgreSQL of its own, durable as it is by default."""
+    from tests import servers
+
     with servers.postgres() as server:
         os.environ["BENCH_POSTGRES_URL"] = server.url
         yield replace(site, subject="taskmill-postgres")

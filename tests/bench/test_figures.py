@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 
@@ -14,6 +16,7 @@ from bench.report import table
 from bench.runner import Run, measure
 from bench.site import Numbers, Site
 from bench.subjects import BESIDE
+from bench.subjects.base import ROOT
 
 TINY = 0.001
 
@@ -32,6 +35,14 @@ def test_every_target_refers_to_something_that_is_measured() -> None:
     for each in MEASUREMENTS:
         for target in (target for figure in each.figures for target in figure.targets):
             assert target.of in {"", "sync", "paused sync", *each.subjects, *keys}
+
+
+def test_the_environment_of_a_peer_needs_no_client_of_a_server_that_the_peer_does_not_use() -> None:
+    hidden = "import sys; sys.modules.update(psycopg=None, redis=None, huey=None)"
+
+    subprocess.run(
+        [sys.executable, "-c", f"{hidden}; import bench.child, bench.worker"], cwd=ROOT, check=True
+    )
 
 
 def test_every_subject_of_the_picture_has_a_colour_of_its_own() -> None:
