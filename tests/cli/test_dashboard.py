@@ -21,6 +21,7 @@ from taskmill._cli.dashboard import _tokens
 from taskmill._web.server import Server, ServerOptions, is_loopback
 from tests.cli.shell import Shell
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104  (what is warned of)
 TOKEN = "0123456789abcdef"
 
 
@@ -145,6 +146,18 @@ def test_a_token_of_ones_own_is_not_printed() -> None:
 
     with closing(server._socket):
         assert server.url == f"http://127.0.0.1:{server.port}/"
+
+
+@pytest.mark.parametrize(
+    "host, names, is_warned",
+    [(EVERYWHERE, (), True), (EVERYWHERE, ["jobs.example.org"], False), ("127.0.0.1", (), False)],
+)
+def test_tokens_that_go_through_a_network_in_plain_text_are_warned_of(
+    host: str, names: Sequence[str], caplog: pytest.LogCaptureFixture, *, is_warned: bool
+) -> None:
+    options = ServerOptions(host=host, tokens={"operate": TOKEN}, names=names)
+    with closing(Server(Application("memory://"), options)._socket):
+        assert ("is served over plain HTTP" in caplog.text) is is_warned
 
 
 @pytest.mark.parametrize("names, is_believed", [((), False), (["jobs.example.org"], True)])

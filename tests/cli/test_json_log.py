@@ -82,6 +82,12 @@ def test_an_error_is_told_with_its_stack() -> None:
     assert told["exc"].splitlines()[-1] == "LookupError: nowhere"
 
 
+def test_the_stack_that_was_asked_for_is_told() -> None:
+    told = json.loads(JsonFormatter().format(record(stack_info="Stack (most recent call last):\n  here")))
+
+    assert told["stack"].splitlines() == ["Stack (most recent call last):", "  here"]
+
+
 def test_what_others_attach_to_a_record_harms_nothing() -> None:
     told = json.loads(JsonFormatter().format(record(taskmill="theirs")))
 

@@ -139,7 +139,9 @@ class TestExplain:
         job_id = charge.enqueue("1").id
         work(mill)
 
-        assert ": ValueError: card 1 was refused" in shell("explain", job_id).out
+        told = shell("explain", job_id).out
+        assert ": ValueError: card 1 was refused" in told
+        assert f"taskmill jobs show {job_id} has the traceback, jobs retry queues it again" in told
 
     def test_of_none_it_says_where_to_look(self, shell: Shell, nothing: Task[[], None]) -> None:
         nothing.enqueue()

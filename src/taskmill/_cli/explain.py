@@ -47,6 +47,8 @@ def run(arguments: Any) -> int:
         put(f"{clean(job.task)} {clean(job.job_id)} is {label_of(job, now)}{_since(job, now)}")
         for cause in found:
             put(clean(f"  {cause.told}{f' ({cause.job_id})' if cause.job_id else ''}"))
+        if job.state is State.FAILED:
+            put(clean(f"  taskmill jobs show {job.job_id} has the traceback, jobs retry queues it again"))
     return exit_code.OK
 
 

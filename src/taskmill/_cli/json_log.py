@@ -36,6 +36,8 @@ class JsonFormatter(logging.Formatter):
             told["exc"] = ending.traceback
         elif record.exc_info:
             told["exc"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            told["stack"] = self.formatStack(record.stack_info)
         return json.dumps(told, default=str)
 
 

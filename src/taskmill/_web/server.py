@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import signal
 import threading
@@ -20,6 +21,7 @@ from taskmill._web.guard import LOOPBACK, Guard
 from taskmill._web.site import Site
 from taskmill.errors import ConfigurationError
 
+_logger = logging.getLogger("taskmill.dashboard")
 _LONGEST_WAIT = 5
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
@@ -47,6 +49,12 @@ class Server:
             raise ConfigurationError(
                 f"others could reach {options.host}: set TASKMILL_DASHBOARD_TOKEN to a token of your own (such as of "
                 "openssl rand -hex 16), so that not everybody who finds it gets in"
+            )
+        if not options.names and not is_loopback(options.host):
+            _logger.warning(
+                "%s is served over plain HTTP: whoever is on the way there reads tokens and jobs; put a proxy with TLS "
+                "before it, and name it with --allow-host",
+                options.host,
             )
         tokens = options.tokens or {options.role: secrets.token_hex(16)}
         auth = Tokens(tokens)
