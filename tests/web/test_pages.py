@@ -568,3 +568,23 @@ class TestLive:
 
         assert answer["content-type"].startswith("text/event-stream")
         assert answer.body.startswith("event: changed\ndata: ")
+
+
+def test_schedules_say_that_nobody_is_at_work(mill: Mill, browser: Browser) -> None:
+    mill.app.storage.schedules.register(name="tidy", task="tidy", spec=every(hours=1).spec)
+    assert "No worker is alive" in browser.get("/schedules").body
+
+    serves = Serves(frozenset({"default"}), frozenset({"thread"}), frozenset())
+    mill.app.storage.sessions.open(kind="worker", lease=HOUR, serves=serves)
+    later = Browser(mill.dashboard(auth=None))
+    assert "No worker is alive" not in later.get("/schedules").body
+
+
+def test_the_audit_leads_to_the_job(mill: Mill, browser: Browser) -> None:
+    job_id = new_job_id()
+    for what, subject in (("cancel", job_id), ("enqueue", f"add {job_id}"), ("pause", "mail")):
+        mill.app.storage.audit.append(Deed(new_job_id(), "ann", "here", what, subject, 1))
+
+    page = browser.get("/audit").body
+
+    assert re.findall(rf'href="/jobs/{job_id}">([^<]*)<', page) == [f"add {job_id}", job_id]

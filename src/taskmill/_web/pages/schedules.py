@@ -17,7 +17,12 @@ from taskmill._web.visit import Visit
 def show(visit: Visit) -> Response:
     """One line for each."""
     storage = visit.reader.storage
-    return visit.page("schedules.html", now=to_datetime(storage.now()), schedules=timetable(storage))
+    return visit.page(
+        "schedules.html",
+        now=to_datetime(storage.now()),
+        schedules=timetable(storage),
+        workers=len(visit.reader.survey.get().census.working),
+    )
 
 
 def run(visit: Visit) -> Response:
