@@ -210,8 +210,8 @@ class ResultNotKept(ResultError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"job {job_id} is not in the store: its result was kept for its result_ttl only, "
-            "it was purged, or it belongs to another store"
+            f"job {job_id} is not in the store: its result was kept for its result_ttl only, it was purged, "
+            "it belongs to another store, or to a transaction that was not committed"
         )
         self.job_id = job_id
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from taskmill._core.census import Serves
+from taskmill._core.census import Life, Serves
 from taskmill._core.instant import HOUR
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.waiting import Cause, causes
@@ -69,8 +70,8 @@ def test_others_come_first(storage: MemoryStorage, clock: FakeClock) -> None:
     assert why(storage) == [
         Cause(
             "line",
-            "it is due for 2 min and its turn comes: 2 other jobs are due for the 1 worker process that take it, which "
-            "go by priority (its own is -3), then by time",
+            "it is due for 2 min and its turn comes: 2 other jobs are due for the 1 worker process that takes it, "
+            "by priority (its own is -3), then by time",
         )
     ]
 
@@ -108,7 +109,7 @@ def test_somebody_has_its_lock(storage: MemoryStorage, worker: Worker, clock: Fa
     clock.travel(20)
 
     assert why(storage) == [
-        Cause("lock", "the lock 'L' is held by a job for 20 s; 1 job wait for it", "first")
+        Cause("lock", "the lock 'L' is held by a job for 20 s; 1 job waits for it", "first")
     ]
 
 
@@ -163,6 +164,30 @@ def test_the_step_before_it_has_not_succeeded(storage: MemoryStorage, worker: Wo
     assert why(storage) == [Cause("step", "it is step 2 of a pipeline; step 1, add, is queued", "first")]
     worker.claim()
     assert "step 1, add, runs" in why(storage)[0].told
+
+
+@pytest.mark.parametrize(
+    "life, is_served, told",
+    [
+        ("silent", True, "has given no sign of life for longer than its lease"),
+        ("gone", True, "is gone; a living worker takes it back at once"),
+        ("gone", False, "is gone; the next worker that starts takes it back"),
+    ],
+)
+def test_the_process_that_ran_it_is_gone(
+    life: Life, is_served: bool, told: str, storage: MemoryStorage, worker: Worker
+) -> None:
+    storage.jobs.add([a_job("a")])
+    worker.claim()
+    if is_served:
+        serve(storage)
+    census = storage.health.census()
+    left = [each._replace(life=life) if each.session == worker.session else each for each in census.sessions]
+
+    [cause] = causes(job_of(storage, "a"), replace(census, sessions=left))
+
+    assert cause.name == ("silent-worker" if life == "silent" else "dead-worker")
+    assert cause.told.endswith(f", which ran it, {told}")
 
 
 def test_what_runs_or_has_ended_waits_for_nothing(storage: MemoryStorage, worker: Worker) -> None:

@@ -719,7 +719,7 @@ class TestStoreInTrouble:
 
         assert worker.machine.load() == 3
         assert not worker.machine.is_idle
-        assert "3 jobs are under way, tried again in" in caplog.text
+        assert "3 jobs under way, tried again in" in caplog.text
         faults.heal()
         worker.until_idle()
         assert {result.state for result in results} == {State.SUCCEEDED}

@@ -297,7 +297,7 @@ class TestSchedule:
         Schedule(mill.app).tick()
 
         assert (slots.fired(), slots.skipped()) == (1, 4)
-        assert "tick: 4 slots were missed" in caplog.text
+        assert "tick: 4 slots missed" in caplog.text
 
     def test_slots_that_another_worker_fired_were_not_missed(
         self, mill: Mill, clock: FakeClock, caplog: pytest.LogCaptureFixture

@@ -1,4 +1,4 @@
-"""Why a job does not run yet: pure, from the job and the census of its store, for people."""
+"""Why a job does not run, or no longer: pure, from the job and the census of its store, for people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Cause(NamedTuple):
 def causes(
     job: Job, census: Census, *, before: Job | None = None, paused: Mapping[str, datetime] | None = None
 ) -> Sequence[Cause]:
-    """What *job* waits for, what matters most first; nothing for one that runs or has ended.
+    """What *job* waits for, what matters most first; nothing for one that has ended, or that a living process runs.
 
     *before* is the step before it in its pipeline; *paused* are the queues of which nothing is claimed.
     """
@@ -34,6 +34,8 @@ def causes(
             return [_step(job, before)]
         case State.QUEUED:
             return [*_queued(job, census, (paused or {}).get(job.queue))]
+        case State.RUNNING:
+            return [*_left_behind(job, census)]
         case _:
             return []
 
@@ -71,6 +73,19 @@ def _queued(job: Job, census: Census, paused_since: datetime | None) -> Iterator
         yield Cause("expires", f"it is cancelled if it has not started in {_until(job.expires_at, now)}")
 
 
+def _left_behind(job: Job, census: Census) -> Iterator[Cause]:
+    holder = next((each for each in census.sessions if each.session == job.session), None)
+    if holder is None or holder.life == "alive":
+        return
+    who = f"process {holder.pid} on {holder.host}, which ran it"
+    if holder.life == "silent":
+        yield Cause("silent-worker", f"{who}, has given no sign of life for longer than its lease")
+    elif census.working:
+        yield Cause("dead-worker", f"{who}, is gone; a living worker takes it back at once")
+    else:
+        yield Cause("dead-worker", f"{who}, is gone; the next worker that starts takes it back")
+
+
 def _later(job: Job, now: datetime) -> Cause:
     wait = _until(job.run_at, now)
     if job.attempt:
@@ -87,10 +102,11 @@ def _lock(name: str, census: Census) -> Cause:
     if lock is None:
         return Cause("lock", f"the lock {name!r} was held a moment ago")
     held = span((census.now - lock.since) / SECOND)
+    waiters = f"{counted(lock.waiters, 'job')} {'waits' if lock.waiters == 1 else 'wait'}"
     by = "a job" if lock.job_id else f"session {lock.session}"
     return Cause(
         "lock",
-        f"the lock {name!r} is held by {by} for {held}; {counted(lock.waiters, 'job')} wait for it",
+        f"the lock {name!r} is held by {by} for {held}; {waiters} for it",
         lock.job_id,
     )
 
@@ -119,11 +135,12 @@ def _line(job: Job, census: Census) -> Cause:
         if waiting.executor == job.executor and any(serves.has_queue(waiting.queue) for serves in able)
     )
     waited = span((census.now - from_datetime(job.run_at)) / SECOND)
-    others = counted(max(ahead - 1, 0), "other job")
+    others = max(ahead - 1, 0)
     return Cause(
         "line",
-        f"it is due for {waited} and its turn comes: {others} are due for the {counted(len(able), 'worker process')}"
-        f" that take it, which go by priority (its own is {job.priority}), then by time",
+        f"it is due for {waited} and its turn comes: {counted(others, 'other job')} {'is' if others == 1 else 'are'} "
+        f"due for the {counted(len(able), 'worker process')} that {'takes' if len(able) == 1 else 'take'} it, "
+        f"by priority (its own is {job.priority}), then by time",
     )
 
 

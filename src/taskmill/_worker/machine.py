@@ -443,7 +443,7 @@ class Machine:
         rest = min(_LONGEST_RETRY, _SHORTEST_RETRY * 2 ** min(self._failures, 10))
         rest *= random.uniform(0.5, 1)  # noqa: S311  (spreads retries, no secret)
         self._retry_at = time.monotonic() + rest
-        logger.warning("%s; %d jobs are under way, tried again in %.1f s", error, self.load(), rest)
+        logger.warning("%s; %s under way, tried again in %.1f s", error, counted(self.load(), "job"), rest)
 
     # --- handing out
 

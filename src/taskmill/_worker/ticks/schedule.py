@@ -8,6 +8,7 @@ from taskmill._app.application import Application
 from taskmill._app.periodic import Periodic
 from taskmill._core.instant import SECOND
 from taskmill._core.schedule import Due, due
+from taskmill._core.wording import counted
 from taskmill._storage.base import ScheduleState
 from taskmill._worker.report import harmless
 
@@ -77,7 +78,8 @@ class Schedule:
             return False
         self._last_slots[periodic.name] = found.last_slot
         if found.skipped:
-            logger.warning("%s: %d slots were missed and are not made up for", periodic.name, found.skipped)
+            missed = counted(found.skipped, "slot")
+            logger.warning("%s: %s missed, and not made up for", periodic.name, missed)
         if job is not None:
             with harmless():
                 self._app.tell_enqueued([job])
