@@ -126,6 +126,11 @@ function told(value, unit) {
   return value < 0.001 ? `${Math.round(value * 1e6)} µs` : value < 1 ? `${+(value * 1000).toPrecision(2)} ms` : `${+value.toPrecision(3)} s`;
 }
 
+// Where nothing is pointed at, the legend says how it stands now.
+function tellLatest(chart) {
+  if (chart.cursor.idx == null) chart.setLegend({ idx: chart.data[0].length - 1 }, false);
+}
+
 function draw() {
   for (const [place, chart] of charts) {
     if (!place.isConnected) { chart.destroy(); charts.delete(place); }
@@ -134,9 +139,9 @@ function draw() {
     const { series, data, unit } = JSON.parse(place.dataset.chart);
     const canvas = place.querySelector(".canvas");
     const known = charts.get(place);
-    if (known) { known.setData(data); continue; }
+    if (known) { known.setData(data); tellLatest(known); continue; }
     const axis = { stroke: () => colour("--muted"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false } };
-    charts.set(place, new uPlot({
+    const chart = new uPlot({
       width: canvas.clientWidth, height: 180, padding: [8, 18, 0, 0], legend: { live: true },
       cursor: { drag: { x: false, y: false } },
       scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, unit === "s" ? 0.001 : 1)] } },
@@ -144,7 +149,10 @@ function draw() {
       series: [{ label: "at", value: (_, at) => (at === null ? "–" : clock(at)) }, ...series.map(({ label, tone }) => ({
         label, value: (_, value) => (value === null ? "–" : told(value, unit)), stroke: () => colour(tone), fill: () => colour(tone, 0.12), width: 1.5, points: { show: false },
       }))],
-    }, data, canvas));
+      hooks: { setCursor: [tellLatest] },
+    }, data, canvas);
+    charts.set(place, chart);
+    tellLatest(chart);
   }
 }
 
