@@ -73,13 +73,22 @@ class ConfigurationError(TaskmillError):
     """The program is set up wrongly; the message names the option and what it may be."""
 
 
+_EXAMPLES = {
+    "postgres": "'postgresql://user@host/database'",
+    "redis": "'redis://host:6379/0'",
+    "valkey": "'valkey://host:6379/0'",
+}
+
+
 class InvalidURL(ConfigurationError):
     """The store's URL cannot be read."""
 
     def __init__(self, url: str, problem: str) -> None:
-        super().__init__(
-            f"{url!r} is no store URL: {problem}; write for example 'sqlite:///jobs.db' or 'memory://'"
+        example = next(
+            (example for start, example in _EXAMPLES.items() if url.lower().startswith(start)),
+            "'sqlite:///jobs.db' or 'memory://'",
         )
+        super().__init__(f"{url!r} is no store URL: {problem}; write for example {example}")
 
 
 class NoCurrentJob(ConfigurationError, RuntimeError):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -190,6 +191,21 @@ class TestStores:
         assert (status, out) == (3, "")
         assert err.startswith(f"taskmill: error: there is no store at sqlite:///{folder / 'taskmill.db'}: ")
         assert list(folder.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        "command", ["jobs list", "jobs show x", "status", "explain x", "workers", "export -", "doctor"]
+    )
+    def test_that_there_is_none_is_told_without_the_password(
+        self, shell: Shell, postgres_url: str, command: str
+    ) -> None:
+        parts = urlsplit(postgres_url)
+        address = f"{parts.hostname}:{parts.port}/template1"
+
+        told = shell(*command.split(), "--url", f"postgresql://{parts.username}:open-sesame@{address}")
+
+        assert "there is no store" in told.out + told.err
+        assert f"postgresql://{parts.username}:***@{address}" in told.out + told.err
+        assert "open-sesame" not in told.out + told.err
 
     def test_an_empty_file_is_no_store_yet(self, shell: Shell, folder: Path) -> None:
         (folder / "taskmill.db").touch()

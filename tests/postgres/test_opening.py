@@ -62,6 +62,29 @@ def test_a_server_that_is_not_there_is_told_at_once_and_without_the_password() -
     assert "secret" not in str(refusal.value)
 
 
+def test_who_may_not_is_told_what_to_be_granted(other_database: str) -> None:
+    with psycopg.connect(other_database, autocommit=True) as admin:
+        admin.execute("drop role if exists weak; create role weak login")
+    parts = urlsplit(other_database)
+    store = open_storage(f"postgresql://weak@{parts.hostname}:{parts.port}{parts.path}")
+
+    with pytest.raises(
+        StoreUnavailable, match=r"\(permission denied for [^)]*\): grant the user the role"
+    ) as refusal:
+        store.jobs.add([a_job("a")])
+
+    assert "create" in str(refusal.value)
+    store.close()
+
+
+def test_a_database_that_is_not_there(other_database: str) -> None:
+    store = open_storage(urlsplit(other_database)._replace(path="/nowhere", query="timeout=0.3").geturl())
+
+    with pytest.raises(StoreUnavailable, match='"nowhere" does not exist; create it, or name another one'):
+        store.jobs.add([a_job("a")])
+    store.close()
+
+
 def test_nothing_is_made_by_looking(other_database: str) -> None:
     store = open_storage(other_database)
 

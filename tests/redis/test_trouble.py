@@ -217,6 +217,9 @@ class TestFullServer:
                 with pytest.raises(StoreUnavailable, match="is full"):
                     add_many(store, size)
 
+            with pytest.raises(StoreUnavailable, match="is full"):
+                open_store(server.url).jobs.add([a_job("d")])
+
             turn = worker.turn(Settlement(a, succeeded()), thread=1, queues=["default"])
             store.jobs.purge(queue="large", ended=False, limit=10_000)
             store.jobs.add([a_job("c")])
@@ -226,6 +229,13 @@ class TestFullServer:
 
 
 class TestWrongServer:
+    def test_a_database_that_it_does_not_have(self, redis_url: str, open_store: OpenStore) -> None:
+        store = open_store(f"{redis_url}/9999")
+
+        with pytest.raises(StoreUnavailable, match="has no database of that number"):
+            store.jobs.add([a_job()])
+        store.close()
+
     def test_one_that_would_throw_jobs_away_is_refused(self, open_store: OpenStore) -> None:
         with servers.redis(maxmemory_policy="allkeys-lru") as server:
             store = open_store(server.url)

@@ -81,7 +81,7 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
         ("redis://host?name={jobs}", "name={jobs} is no name of a mill"),
         ("redis://host?name=", "name= is no name of a mill"),
         ("valkeys://host?timeout=soon", "timeout=soon is no number of seconds"),
-        ("mysql://host", "there is no store 'mysql', only sqlite, postgresql, redis, memory"),
+        ("mysql://host", "there is no store 'mysql', only sqlite, postgresql, redis, rediss, valkey, memory"),
     ],
 )
 def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
@@ -130,3 +130,20 @@ def test_a_redis_server(url: str, told: str, base: str, password: str | None, *,
 )
 def test_a_password_is_not_shown(url: str, safe: str) -> None:
     assert shown(url) == safe
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "redis"])
+@pytest.mark.parametrize("password", ["open@sesame", "open/sesame", "open?sesame", "open#sesame"])
+def test_a_password_that_is_not_encoded_is_refused_and_not_told(scheme: str, password: str) -> None:
+    with pytest.raises(
+        InvalidURL, match=r"written as %40 %2F %3F %23; write for example '(postgresql|redis)://"
+    ) as refusal:
+        open_storage(f"{scheme}://app:{password}@localhost/0")
+
+    assert "open" not in str(refusal.value)
+    assert "sesame" not in str(refusal.value)
+
+
+def test_an_at_sign_elsewhere_is_no_password() -> None:
+    open_storage("postgresql://[::1]/jobs?options=a@b").close()
+    open_storage("postgresql://one:1,two:2/jobs?user=a@b").close()

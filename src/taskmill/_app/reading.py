@@ -11,6 +11,7 @@ from taskmill._app.kept import Kept
 from taskmill._app.survey import Survey, survey_of
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Inspection, Page, Storage
+from taskmill._storage.open import shown
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.
@@ -55,7 +56,7 @@ class Reader:
             storage = self._storages[0]
             if not self._is_there and not storage.exists():
                 raise StoreUnavailable(
-                    f"there is no store at {storage.url} yet: it is made when the first job is enqueued"
+                    f"there is no store at {shown(storage.url)} yet: it is made when the first job is enqueued"
                 )
             self._is_there = True
             return self._storages

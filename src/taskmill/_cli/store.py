@@ -8,7 +8,7 @@ from typing import Any
 
 from taskmill._app.application import Application
 from taskmill._cli.parser import Parser
-from taskmill._storage.open import is_shared
+from taskmill._storage.open import is_shared, shown
 from taskmill.errors import ConfigurationError, StoreUnavailable
 
 
@@ -36,7 +36,8 @@ def open_app(arguments: Any) -> Iterator[Application]:
     with open_as_it_is(arguments) as app:
         if not app.storage.exists():
             raise StoreUnavailable(
-                f"there is no store at {app.storage.url}: name one with --url or TASKMILL_URL, or enqueue a first job"
+                f"there is no store at {shown(app.storage.url)}: name one with --url or TASKMILL_URL, "
+                "or enqueue a first job"
             )
         yield app
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskmill._storage.base import Storage
     from taskmill._storage.clock import Clock
 
-_SCHEMES = ("sqlite", "postgresql", "redis", "memory")
+_SCHEMES = ("sqlite", "postgresql", "redis", "rediss", "valkey", "memory")
 _OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
 _PASSWORD_OPTION = re.compile(r"(?<=[?&])((?:ssl)?password)=[^&]*", re.IGNORECASE)
@@ -49,11 +49,22 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
         case "memory":
             return _memory(url, rest, clock)
         case "redis" | "rediss" | "valkey" | "valkeys":
+            _check_authority(url, rest)
             return _redis(url, clock)
         case "postgresql" | "postgres":
+            _check_authority(url, rest)
             return _postgres(url, clock)
         case unknown:
             raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
+
+
+def _check_authority(url: str, rest: str) -> None:
+    """Refuse what a password that is not encoded takes apart: pieces of it would be told as host or port."""
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else "0"
+    is_cut_short = "@" in rest and "@" not in authority and not port.isdigit()
+    if is_cut_short or authority.count("@") > 1:
+        raise _invalid(url, "in the user and the password, @ / ? # are written as %40 %2F %3F %23")
 
 
 def is_shared(url: str) -> bool:

@@ -14,6 +14,15 @@ _COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
 _MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 
+# libpq has no codes for what keeps it from connecting.
+_ADVICE = {
+    "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
+    "does not exist": "create it, or name another one in the URL",
+    "connection is closed": "give a connection that is open",
+}
+_OTHER_ADVICE = "check the URL, and that the server runs"
+_QUESTION = "Is the server running on that host and accepting TCP/IP connections?"
+
 
 def is_collision(error: BaseException) -> bool:
     """Whether two got in each other's way, so that this one did nothing and may try again at once."""
@@ -34,7 +43,7 @@ def is_incomplete(error: BaseException) -> bool:
 
 def translate(error: BaseException, where: str, waited: float) -> StoreError:
     """The StoreError that says what *error* means for the caller."""
-    told = " ".join(str(error).split())
+    told = _told(error)
     match error:
         case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
             return StoreBusy(where, waited, "other transactions")
@@ -44,18 +53,23 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
             return StoreUnavailable(f"{where} is read-only, as a standby is: use the URL of the primary")
         case errors.InsufficientPrivilege():
             return StoreUnavailable(
-                f"{where} does not allow it ({told}): grant the user create on the database, and all on the schema "
-                "taskmill"
+                f"{where} does not allow it ({told}): grant the user the role that owns the schema taskmill or, where "
+                "there is none yet, create on the database"
             )
         case _ if is_incomplete(error):
             return NotAStore(f"{where} has no whole schema of taskmill ({told}): restore it from a backup")
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return NotAStore(f"{where} is damaged ({told}): restore it from a backup")
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():
-            return StoreUnavailable(
-                f"{where} cannot be used: {told}; check the URL, and that the server runs"
-            )
+            advice = next((advice for said, advice in _ADVICE.items() if said in told), _OTHER_ADVICE)
+            return StoreUnavailable(f"{where} cannot be used: {told}; {advice}")
         case psycopg.DataError() | psycopg.IntegrityError() | UnicodeError():
             return StoreRefused(f"{where} cannot hold this value: {told}")
         case _:
             return StoreUnavailable(f"{where}: {told}")
+
+
+def _told(error: BaseException) -> str:
+    """The server's message, without the statement that it was about; libpq's, without what it asks the reader."""
+    message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((message or str(error)).replace(_QUESTION, "").split())

@@ -189,8 +189,8 @@ class Link:
         return redis.Connection(**options)
 
     def _give_back(self, connection: Any, *, is_first: bool) -> None:
-        # One of a later try has a shorter timeout.
-        if is_first and len(self._idle) < _MOST_IDLE:
+        # None was refused while it was opened. One of a later try has a shorter timeout.
+        if connection is not None and is_first and len(self._idle) < _MOST_IDLE:
             self._idle.append(connection)
         else:
             self._drop(connection)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis import exceptions
 
 from taskmill._storage.redis.address import Address
-from taskmill.errors import NotAStore, SchemaTooNew, StoreUnavailable, UnsafeServer
+from taskmill.errors import NotAStore, SchemaTooNew, UnsafeServer
 
 logger = logging.getLogger("taskmill.storage")
 
@@ -68,11 +68,7 @@ class Opening:
     def _mark(self, connection: Any) -> None:
         key = f"{self._address.base}schema"
         connection.send_command("SET", key, SCHEMA, "NX", "GET")
-        try:
-            found = connection.read_response()
-        except exceptions.ResponseError as error:
-            raise StoreUnavailable(f"the Redis server at {self._address} refused a call: {error}") from error
-        check_schema(self._address, found)
+        check_schema(self._address, connection.read_response())
 
 
 def check_schema(address: Address, found: bytes | None) -> None:

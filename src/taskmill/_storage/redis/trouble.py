@@ -53,6 +53,11 @@ def translate(address: Address, error: Exception) -> StoreError:
             f"keys of another program lie where this mill's would, at {address} ({said}): give this one another "
             "name, with ?name=..."
         )
+    if "DB index" in said:
+        return StoreUnavailable(
+            f"the Redis server at {address} has no database of that number ({said}): take one below its `databases` "
+            "setting, and tell several mills apart by ?name=..."
+        )
     return StoreUnavailable(f"the Redis server at {address} refused a call: {said}")
 
 
