@@ -21,6 +21,7 @@ from simulation.scheduler import Condition, Event, Lock, Scheduler, Semaphore, T
 from simulation.stores.base import Machine
 from simulation.world import World
 from taskmill._app import context, holdings, notes, patience
+from taskmill._storage import forks
 from taskmill._worker import bell, child, interrupt, machine, service, slot, worker
 from taskmill._worker.executors import thread
 from taskmill._worker.ticks import heartbeat, rescue
@@ -84,6 +85,8 @@ def replaced(world: World) -> Iterator[None]:
         for module in _QUEUED:
             put(module, SimpleQueue=partial(Queue, scheduler))
         put(interrupt, raise_in=scheduler.interrupt, take_back=partial(_take_back, scheduler))
+        # Forks are real ones, and of this process.
+        put(forks, watch=_nothing)
         # What a program does at its end, a process that is killed does not.
         put(worker, atexit=SimpleNamespace(register=_nothing, unregister=_nothing))
         put(holdings, weakref=SimpleNamespace(finalize=_nothing))
