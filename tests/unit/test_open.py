@@ -75,7 +75,7 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
         ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
         ("memory://jobs", "nothing follows 'memory://'"),
         ("postgresql://host/jobs?timeout=soon", "timeout=soon is no number of seconds"),
-        ("redis://host:port", "Port could not be cast to integer value as 'port'"),
+        ("redis://host:port", "its host and port cannot be read: a port is a number"),
         ("redis://host/jobs", "a database of Redis has a number, and 'jobs' is none"),
         ("redis://host?database=2", "there is no option 'database', only name, timeout, ca_certs"),
         ("redis://host?name={jobs}", "name={jobs} is no name of a mill"),
@@ -147,3 +147,29 @@ def test_a_password_that_is_not_encoded_is_refused_and_not_told(scheme: str, pas
 def test_an_at_sign_elsewhere_is_no_password() -> None:
     open_storage("postgresql://[::1]/jobs?options=a@b").close()
     open_storage("postgresql://one:1,two:2/jobs?user=a@b").close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:77/sesame@host",
+        "redis://app:77?sesame@host",
+        "redis://:77#sesame@host",
+        "redis://app:sesame\u2100@host/0",
+        "postgresql://app:77/sesame@host/jobs",
+        "postgresql://app:77?sesame@host/jobs",
+        "postgresql://app:sesame%zz@host/jobs",
+        "postgresql://app:sesame x@host/jobs",
+        "postgresql://app:sesame\u2100@host/jobs",
+        "postgresql://app:[sesame@host/jobs",
+        "postgresql:/app:sesame@host/jobs",
+        "app:sesame@host",
+    ],
+)
+def test_what_cannot_be_read_of_a_url_is_not_told_with_its_password(url: str) -> None:
+    with pytest.raises(InvalidURL) as refusal:
+        open_storage(url)
+
+    assert "sesame" not in str(refusal.value)
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None

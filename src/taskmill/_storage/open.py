@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SCHEMES = ("sqlite", "postgresql", "redis", "rediss", "valkey", "memory")
 _OPTIONS = ("durability", "timeout")
 _PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
+_WITHOUT_SLASHES = re.compile(r":.*@", re.DOTALL)
 _PASSWORD_OPTION = re.compile(r"(?<=[?&])((?:ssl)?password)=[^&]*", re.IGNORECASE)
 
 DEFAULT_TIMEOUT = 5.0
@@ -60,9 +61,14 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
 
 def _check_authority(url: str, rest: str) -> None:
     """Refuse what a password that is not encoded takes apart: pieces of it would be told as host or port."""
-    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    before, _, fragment = rest.partition("#")
+    place, _, query = before.partition("?")
+    authority, _, path = place.partition("/")
     port = authority.rpartition(":")[2] if ":" in authority and not authority.endswith("]") else "0"
-    is_cut_short = "@" in rest and "@" not in authority and not port.isdigit()
+    # What stands behind a port may have an @ only as the value of an option.
+    names = [option.partition("=")[0] for option in query.split("&")]
+    is_odd = not port.isdigit() or any("@" in piece for piece in (path, fragment, *names))
+    is_cut_short = "@" in rest and "@" not in authority and is_odd
     if is_cut_short or authority.count("@") > 1:
         raise _invalid(url, "in the user and the password, @ / ? # are written as %40 %2F %3F %23")
 
@@ -76,7 +82,8 @@ def shown(url: str) -> str:
     """The URL without its password, for messages: of one that is mistyped, too, so rather too much is hidden."""
     if url.lower().startswith("sqlite:///"):
         return url
-    return _PASSWORD_OPTION.sub(r"\1=***", _PASSWORD.sub(r"\1:***@", url))
+    masked = _PASSWORD.sub(r"\1:***@", url) if "://" in url else _WITHOUT_SLASHES.sub(":***@", url)
+    return _PASSWORD_OPTION.sub(r"\1=***", masked)
 
 
 def _memory(url: str, rest: str, clock: Clock | None) -> Storage:

@@ -61,7 +61,11 @@ class Address:
 
 def address(url: str, shown: str) -> Address:
     """What *url* says; InvalidURL where it says what cannot be."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        # Its text, and a traceback with it, would quote the password.
+        raise InvalidURL(shown, "its host cannot be read: special characters are percent-encoded") from None
     options = parse_qsl(parts.query, keep_blank_values=True)
     own: dict[str, str] = {
         name: value for name, value in options if name in {"timeout", "connections", "listen"}
@@ -70,7 +74,8 @@ def address(url: str, shown: str) -> Address:
     try:
         given: dict[str, Any] = conninfo_to_dict(parts._replace(query=urlencode(rest)).geturl())
     except psycopg.Error as error:
-        raise InvalidURL(shown, " ".join(str(error).split())) from error
+        told = str(error).replace(f'"{parts.password}"', "the password")
+        raise InvalidURL(shown, " ".join(told.split())) from None
     timeout = _timeout(shown, own)
     fixed = {
         "client_encoding": "UTF8",

@@ -46,8 +46,12 @@ def address(url: str, shown: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port or _PORT
-    except ValueError as error:
-        raise InvalidURL(shown, str(error)) from error
+    except ValueError:
+        # Its text, and a traceback with it, would quote the password.
+        raise InvalidURL(
+            shown,
+            "its host and port cannot be read: a port is a number, other characters are percent-encoded",
+        ) from None
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     for option in options:
         if option not in _OPTIONS:
