@@ -103,6 +103,7 @@ def test_it_shows_what_happens_until_q(terminal: Callable[..., Terminal], shop: 
     assert r"ValueError: card 1 was \x1b[2Jrefused" in seen
     assert "\x1b[31mfailed" in top.colours()
 
+    top.press("F2")  # sends a Q, too
     shop.app.tasks["shop.charge"].using(queue="mail").enqueue("2")
     top.until(lambda screen: any(row[:3] == ["mail", "1", "1"] for row in rows(screen)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import sys
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 _QUIT = frozenset(b"qQ\x03\x04")
+# What a key sends that stands for no character: a Q is a part of that of F2.
+_SEQUENCE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.)")
 # Terminals have these since the VT100: the other screen and back, the cursor, home, and what to wipe.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 _HOME, _WIPE_LINE, _WIPE_REST = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -58,7 +61,7 @@ def wants_to_quit(seconds: float) -> bool:
     if not readable:
         return False
     keys = os.read(sys.stdin.fileno(), 64)
-    return not keys or not _QUIT.isdisjoint(keys)
+    return not keys or not _QUIT.isdisjoint(_SEQUENCE.sub(b"", keys))
 
 
 class _RichScreen:

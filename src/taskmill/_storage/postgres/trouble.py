@@ -18,7 +18,7 @@ _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 _ADVICE = {
     "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
     "does not exist": "create it, or name another one in the URL",
-    "connection is closed": "give a connection that is open",
+    "connection is closed": "check that the server runs, and that a connection you gave is open",
 }
 _OTHER_ADVICE = "check the URL, and that the server runs"
 _QUESTION = "Is the server running on that host and accepting TCP/IP connections?"
