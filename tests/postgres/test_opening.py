@@ -63,18 +63,19 @@ def test_a_server_that_is_not_there_is_told_at_once_and_without_the_password() -
 
 
 def test_who_may_not_is_told_what_to_be_granted(other_database: str) -> None:
+    role = f"taskmill_weak_{os.getpid()}"
+    store = open_storage(urlsplit(other_database)._replace(query=f"options=-crole%3D{role}").geturl())
     with psycopg.connect(other_database, autocommit=True) as admin:
-        admin.execute("drop role if exists weak; create role weak login")
-    parts = urlsplit(other_database)
-    store = open_storage(f"postgresql://weak@{parts.hostname}:{parts.port}{parts.path}")
-
-    with pytest.raises(
-        StoreUnavailable, match=r"\(permission denied for [^)]*\): grant the user the role"
-    ) as refusal:
-        store.jobs.add([a_job("a")])
+        admin.execute(f"create role {role}")
+        try:
+            told = r"\(permission denied for [^)]*\): grant the user the role"
+            with pytest.raises(StoreUnavailable, match=told) as refusal:
+                store.jobs.add([a_job("a")])
+        finally:
+            store.close()
+            admin.execute(f"drop role {role}")
 
     assert "create" in str(refusal.value)
-    store.close()
 
 
 def test_a_database_that_is_not_there(other_database: str) -> None:

@@ -29,6 +29,24 @@ def messages(mill: Mill, job_id: str, attempt: int | None = None) -> list[str]:
     return [line.message for line in mill.result(job_id).logs(attempt)]
 
 
+def logged_alone(mill: Mill, *arguments: Any) -> list[str]:
+    """What is kept of a job that logs this, which no other handler hears, and succeeds."""
+
+    @mill.task
+    def work() -> str:
+        logger.propagate = False
+        try:
+            logger.info(*arguments)
+        finally:
+            logger.propagate = True
+        return "done"
+
+    with mill.worker():
+        result = work.enqueue()
+        assert result.get(timeout=DEADLINE) == "done"
+    return messages(mill, result.id)
+
+
 class TestProgress:
     def test_the_latest_is_seen_while_the_job_runs_and_stays_at_its_end(self, mill: Mill) -> None:
         gate = Gate()
@@ -228,20 +246,8 @@ class TestLogs:
         assert progress.text == f"as ann with {HIDDEN}"
 
     def test_a_record_that_cannot_be_formatted_harms_nobody(self, mill: Mill) -> None:
-        @mill.task
-        def work() -> str:
-            logger.propagate = False
-            try:
-                logger.info(*("%d of %d", "one"))
-            finally:
-                logger.propagate = True
-            return "done"
+        [message] = logged_alone(mill, "%d of %d", "one")
 
-        with mill.worker():
-            result = work.enqueue()
-            assert result.get(timeout=DEADLINE) == "done"
-
-        [message] = messages(mill, result.id)
         assert "'%d of %d' with ('one',)" in message
 
     def test_nor_does_one_of_what_cannot_even_be_shown(self, mill: Mill) -> None:
@@ -251,20 +257,8 @@ class TestLogs:
 
             __repr__ = __str__
 
-        @mill.task
-        def work() -> str:
-            logger.propagate = False
-            try:
-                logger.info("%s", Broken())
-            finally:
-                logger.propagate = True
-            return "done"
+        [message] = logged_alone(mill, "%s", Broken())
 
-        with mill.worker():
-            result = work.enqueue()
-            assert result.get(timeout=DEADLINE) == "done"
-
-        [message] = messages(mill, result.id)
         assert message.startswith("what test_journal.py logs in line ")
         assert message.endswith(" cannot be written: RuntimeError")
 

@@ -3,6 +3,7 @@
 
 const byId = (id) => document.getElementById(id);
 const root = document.documentElement;
+const FIELDS = "input:not([type=checkbox]), select, textarea";
 
 // --- live: the server says that something has changed, and the page is asked for again
 
@@ -31,9 +32,9 @@ function isHeld() {
   const active = document.activeElement;
   return page.hasAttribute("data-still")
     || page.querySelector("td.tick input:checked") !== null
-    || [...page.querySelectorAll("input:not([type=checkbox]), select, textarea")].some(isChanged)
+    || [...page.querySelectorAll(FIELDS)].some(isChanged)
     || document.querySelector("dialog[open]") !== null
-    || (page.contains(active) && active.matches("input:not([type=checkbox]), select, textarea"))
+    || (page.contains(active) && active.matches(FIELDS))
     || (!getSelection().isCollapsed && page.contains(getSelection().anchorNode));
 }
 
@@ -266,7 +267,7 @@ function move(by) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input:not([type=checkbox]), select, textarea")) {
+  if (event.target.matches(FIELDS)) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
