@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from contextlib import closing, suppress
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -260,7 +259,25 @@ class TestWrongServer:
             store = open_store(server.url)
             with pytest.raises(UnsafeServer, match="set maxmemory-policy to noeviction"):
                 store.jobs.add([a_job()])
-            assert "eviction" in {finding.name for finding in islice(store.health.findings(), 2)}
+            with closing(Mill(server.url)) as mill:
+                refused = mill.doctor()[0]
+                others = {finding.name for finding in mill.doctor()[1:]}
+
+        assert (refused.name, refused.severity) == ("eviction", "error")
+        assert "set maxmemory-policy to noeviction" in refused.advice
+        assert others == {"persistence"}
+
+    def test_one_that_began_to_throw_jobs_away_is_told_with_what_is_in_it(
+        self, own_server: servers.Redis, open_store: OpenStore, name: str
+    ) -> None:
+        open_store(own_server.url).jobs.add([a_job()])
+        with redis.Redis.from_url(own_server.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+
+        with closing(Mill(f"{own_server.url}?name={name}")) as mill:
+            found = {finding.name for finding in mill.doctor()}
+
+        assert found == {"eviction", "no-worker"}
 
     def test_one_that_loses_jobs_is_warned_of(
         self, open_store: OpenStore, caplog: pytest.LogCaptureFixture
