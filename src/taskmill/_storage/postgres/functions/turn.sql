@@ -9,7 +9,7 @@ create or replace function taskmill.turn(
     _wall bigint
 ) returns json language plpgsql
 -- By its indexes, whatever the statistics say, which tell of another moment: a few rows of many are all that it touches.
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 as $$
 declare
     _now bigint := taskmill.clock(_wall);
