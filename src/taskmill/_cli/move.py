@@ -12,7 +12,8 @@ from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
 from taskmill._cli.progress import Progress
 from taskmill._core.wording import clean, counted, listed
-from taskmill._storage.open import open_storage, shown
+from taskmill._storage.open import open_storage
+from taskmill._storage.urls import shown
 from taskmill.errors import StoreUnavailable
 
 _SHOWN = 10
