@@ -229,7 +229,8 @@ class TestDeath:
 
         assert before == {"ran": "running", "claimed": "running"}
         assert states_of(storage) == {"ran": "queued", "claimed": "queued"}
-        assert "as soon as the store takes it" in caplog.text
+        assert "jobs of those that died go back, when it is over" in caplog.text
+        assert "the store is back" in caplog.messages[-1]
 
     @pytest.mark.parametrize("operation", ["turn", "bury"])
     def test_what_the_store_will_never_take_does_not_hold_up_the_rest(

@@ -569,7 +569,8 @@ class TestLosingTheSession:
             self.lose(mill, clock)
             assert add.enqueue(1, 2).get(timeout=DEADLINE) == 3
 
-        assert "no session was begun" in caplog.text
+        assert "process 1; try again; it is tried again and again; no job is under way here" in caplog.text
+        assert "the store is back after" in caplog.text
 
     def test_it_can_be_stopped_while_it_has_none(self, mill: Mill, clock: FakeClock) -> None:
         faults, worker = with_faults(mill), mill.worker()

@@ -45,7 +45,9 @@ class RedisHealth(Health):
             waiting=counted.waiting(),
             locks=self._locks(),
             schedules=self._schedules(),
-            paused={queue: from_datetime(since) for queue, since in self._inspection.paused().items()},
+            paused={
+                queue: from_datetime(since) for queue, since in self._inspection.paused(peeks=True).items()
+            },
             ended=counted.ended,
             outlived=counted.outlived,
             outlived_at=counted.outlived_at,
