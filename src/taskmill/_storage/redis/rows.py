@@ -18,8 +18,8 @@ from taskmill._storage.rows import attempt_of, attempt_row, shown_progress
 _HEAD, _TAIL = struct.Struct(">8Bh6I2Q"), struct.Struct(">2q")
 _ROW = struct.Struct(">8Bh6I2Q8q")
 _INSTANTS = struct.Struct(">3q")
-# What is told of a claimed job: its name, suspect, handed on, locked, piped, attempt, max_attempts, fence, crashes, run_at
-# and result_ttl.
+# What is told of a claimed job: its name, suspect, handed on, locked, piped, attempt, max_attempts, fence, crashes,
+# run_at and result_ttl.
 _CLAIMED = struct.Struct(">14s2x2?x2?3x3I4xI20x8xq40xq")
 _NONE = -(1 << 63)
 STATES = (State.BLOCKED, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
