@@ -22,14 +22,25 @@ from simulation.stores.base import Machine
 from simulation.world import World
 from taskmill._app import context, holdings, notes, patience
 from taskmill._storage import forks
-from taskmill._worker import bell, child, interrupt, machine, service, slot, worker
+from taskmill._worker import bell, child, interrupt, machine, outage, service, slot, worker
 from taskmill._worker.executors import thread
 from taskmill._worker.ticks import heartbeat, rescue
 
 T = TypeVar("T")
 
-_THREADED: list[ModuleType] = [holdings, notes, child, service, slot, worker, thread]
-_TIMED: list[ModuleType] = [context, patience, heartbeat, rescue, machine, service, slot, worker, thread]
+_THREADED: list[ModuleType] = [holdings, notes, child, outage, service, slot, worker, thread]
+_TIMED: list[ModuleType] = [
+    context,
+    patience,
+    heartbeat,
+    rescue,
+    machine,
+    outage,
+    service,
+    slot,
+    worker,
+    thread,
+]
 _RANDOM: list[ModuleType] = [machine, service]
 _QUEUED: list[ModuleType] = [bell, thread]
 

@@ -84,11 +84,16 @@ class InvalidURL(ConfigurationError):
     """The store's URL cannot be read."""
 
     def __init__(self, url: str, problem: str) -> None:
-        example = next(
-            (example for start, example in _EXAMPLES.items() if url.lower().startswith(start)),
-            "'sqlite:///jobs.db' or 'memory://'",
-        )
-        super().__init__(f"{url!r} is no store URL: {problem}; write for example {example}")
+        super().__init__(f"{url!r} is no store URL: {problem}; write for example {_example(url)}")
+
+
+def _example(url: str) -> str:
+    """Of the kind of store that was meant, as far as that can be seen."""
+    from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
+
+    scheme = url.partition(":")[0].lower()
+    meant = [kind for kind in _EXAMPLES if scheme.startswith(kind)] or get_close_matches(scheme, _EXAMPLES)
+    return _EXAMPLES[meant[0]] if meant else "'sqlite:///jobs.db' or 'memory://'"
 
 
 class NoCurrentJob(ConfigurationError, RuntimeError):

@@ -20,7 +20,7 @@ from taskmill._app.periodic import register as register_periodic
 from taskmill._app.result import Result
 from taskmill._app.signals import Handler, check_kinds
 from taskmill._app.signature import Pipeline, Signature, aenqueue_all, enqueue_all
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import ConfigurationError
 
 if TYPE_CHECKING:

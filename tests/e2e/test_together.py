@@ -19,6 +19,7 @@ import pytest
 
 from taskmill import Cancel, Context, Event, Mill, Retry, Snooze
 from taskmill._core.job import State
+from taskmill._worker.ticks import cancel
 from taskmill.errors import (
     JobCancelled,
     JobExpired,
@@ -272,7 +273,11 @@ class TestResults:
 
 
 class TestSteering:
-    def test_a_running_job_that_is_cancelled_is_told_and_not_retried(self, mill: Mill) -> None:
+    def test_a_running_job_that_is_cancelled_is_told_and_not_retried(
+        self, mill: Mill, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # It is to ask before the worker stops it.
+        monkeypatch.setattr(cancel.Cancel, "tick", lambda _: DEADLINE)
         gate = Gate()
 
         @mill.task(retries=5, retry_delay=0)

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from taskmill import Mill
-from taskmill._storage.open import open_storage, shown
+from taskmill._storage.open import open_storage
+from taskmill._storage.urls import shown
 from taskmill.errors import InvalidURL, StoreError
 from tests.fuzz.damage import damaged
 

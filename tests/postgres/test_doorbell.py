@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -112,3 +114,21 @@ def test_where_nothing_is_heard_it_looks_often(
 
     assert store.wake.patience <= 0.1
     wait_for(lambda: store.version() != before, "time makes another version")
+
+
+def test_that_nothing_comes_through_is_told_once(
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: list[str] = []
+
+    def refuse(address: Address) -> Connection:
+        tries.append(address.shown)
+        raise psycopg.OperationalError("connection failed:\n\tConnection refused")
+
+    monkeypatch.setattr(Address, "connect_to_listen", refuse)
+    caplog.set_level(logging.INFO)
+    with closing(open_storage(empty_postgres)) as store:
+        store.wake.rest(lambda: None, "all")
+        wait_for(lambda: len(tries) > 2, "it was tried again")
+
+    assert caplog.messages == [f"no notifications from {tries[0]}: connection failed: Connection refused"]

@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from contextlib import closing, suppress
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from tests import servers
 from tests.conformance.builders import LEASE, Worker, a_job, ids, states_of, succeeded
 from tests.redis.conftest import OpenStore
 from tests.redis.proxy import Proxy
-from tests.worker.builders import DEADLINE, wait_for
+from tests.worker.builders import DEADLINE, wait_for, with_faults
 
 # How much longer than its timeout a call may take on a machine that is busy with other things.
 MARGIN = 5.0
@@ -109,6 +108,25 @@ class TestServerIsAway:
                 second = double.enqueue(2).get(timeout=DEADLINE)
 
         assert (first, second) == (2, 4)
+
+    def test_a_worker_tells_of_it_once_and_when_it_is_over(
+        self, own_server: servers.Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def told() -> list[str]:
+            return [record.message for record in caplog.records if record.name == "taskmill.worker"]
+
+        with closing(Mill(f"{own_server.url}?timeout=1")) as mill:
+            faults = with_faults(mill)
+            with mill.worker():
+                wait_for(lambda: faults.count("rescue"), "it works")
+                own_server.kill()
+                calls = len(faults.calls)
+                wait_for(lambda: len(faults.calls) > calls + 3, "the store was asked in vain")
+                during = told()
+                own_server.start()
+                wait_for(lambda: "the store is back" in told()[-1], "it is told that it is over")
+
+        assert [message.count("tried again and again") for message in during] == [1]
 
     def test_the_first_call_after_a_restart_is_made_even_if_it_could_not_be_repeated(
         self, own_server: servers.Redis, open_store: OpenStore
@@ -241,7 +259,25 @@ class TestWrongServer:
             store = open_store(server.url)
             with pytest.raises(UnsafeServer, match="set maxmemory-policy to noeviction"):
                 store.jobs.add([a_job()])
-            assert "eviction" in {finding.name for finding in islice(store.health.findings(), 2)}
+            with closing(Mill(server.url)) as mill:
+                refused = mill.doctor()[0]
+                others = {finding.name for finding in mill.doctor()[1:]}
+
+        assert (refused.name, refused.severity) == ("eviction", "error")
+        assert "set maxmemory-policy to noeviction" in refused.advice
+        assert others == {"persistence"}
+
+    def test_one_that_began_to_throw_jobs_away_is_told_with_what_is_in_it(
+        self, own_server: servers.Redis, open_store: OpenStore, name: str
+    ) -> None:
+        open_store(own_server.url).jobs.add([a_job()])
+        with redis.Redis.from_url(own_server.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+
+        with closing(Mill(f"{own_server.url}?name={name}")) as mill:
+            found = {finding.name for finding in mill.doctor()}
+
+        assert found == {"eviction", "no-worker"}
 
     def test_one_that_loses_jobs_is_warned_of(
         self, open_store: OpenStore, caplog: pytest.LogCaptureFixture

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from taskmill._storage.memory.storage import MemoryStorage
-from taskmill._storage.open import open_storage, shown
+from taskmill._storage.open import open_storage
 from taskmill._storage.postgres.storage import PostgresStorage
 from taskmill._storage.redis.address import address
 from taskmill._storage.redis.storage import RedisStorage
 from taskmill._storage.sqlite.storage import SqliteStorage
+from taskmill._storage.urls import shown
 from taskmill.errors import ConfigurationError, InvalidURL
 from taskmill.testing import FakeClock
 
@@ -60,27 +61,39 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "url, problem",
     [
-        ("", "it has no '://'"),
-        ("jobs.db", "it has no '://'"),
-        ("sqlite:jobs.db", "it has no '://'"),
+        ("", "it begins with no scheme and '://'"),
+        ("jobs.db", "it begins with no scheme and '://'"),
+        ("sqlite:jobs.db", "it begins with no scheme and '://'"),
         ("sqlite://jobs.db", "the path of a file begins after the third slash"),
         ("sqlite://", "the path of a file begins after the third slash"),
         ("sqlite:///", "it names no file"),
         ("sqlite:///jobs/", "it names no file"),
         ("sqlite:///:memory:", "a store in memory is 'memory://'"),
-        ("sqlite:///jobs.db?durabilty=full", "there is no option 'durabilty', only durability and timeout"),
+        (
+            "sqlite:///jobs.db?durabilty=full",
+            "there is no option 'durabilty' (did you mean 'durability'?), only",
+        ),
         ("sqlite:///jobs.db?durability=none", "durability=none is neither full nor normal"),
         ("sqlite:///jobs.db?timeout=soon", "timeout=soon is no number of seconds"),
         ("sqlite:///jobs.db?timeout=-1", "timeout=-1 is no number of seconds"),
         ("sqlite:///jobs.db?timeout=inf", "timeout=inf is no number of seconds"),
         ("memory://jobs", "nothing follows 'memory://'"),
         ("postgresql://host/jobs?timeout=soon", "timeout=soon is no number of seconds"),
-        ("redis://host:port", "its host and port cannot be read: a port is a number"),
         ("redis://host/jobs", "a database of Redis has a number, and 'jobs' is none"),
-        ("redis://host?database=2", "there is no option 'database', only name, timeout, ca_certs"),
+        (
+            "redis://host?naem=shop",
+            "there is no option 'naem' (did you mean 'name'?), only name, timeout, ca_certs",
+        ),
         ("redis://host?name={jobs}", "name={jobs} is no name of a mill"),
         ("redis://host?name=", "name= is no name of a mill"),
         ("valkeys://host?timeout=soon", "timeout=soon is no number of seconds"),
+        (
+            "postgresql://host/jobs?sslmode=requir",
+            "sslmode=requir (did you mean 'require'?) is none of disable, ",
+        ),
+        ("reddis://host", "there is no store 'reddis' (did you mean 'redis'?), only"),
+        ("sqlite3:///jobs.db", "there is no store 'sqlite3' (did you mean 'sqlite'?), only"),
+        ("postgressql://host/jobs", "there is no store 'postgressql' (did you mean 'postgresql'?), only"),
         ("mysql://host", "there is no store 'mysql', only sqlite, postgresql, redis, rediss, valkey, memory"),
     ],
 )
@@ -88,7 +101,7 @@ def test_a_wrong_url_is_one_clear_sentence(url: str, problem: str) -> None:
     with pytest.raises(InvalidURL) as caught:
         open_storage(url)
 
-    assert str(caught.value).startswith(f"{url!r} is no store URL: {problem}")
+    assert str(caught.value).startswith(f"{shown(url)!r} is no store URL: {problem}")
     assert "\n" not in str(caught.value)
 
 
@@ -142,6 +155,75 @@ def test_a_password_that_is_not_encoded_is_refused_and_not_told(scheme: str, pas
 
     assert "open" not in str(refusal.value)
     assert "sesame" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url, safe, problem",
+    [
+        (
+            "postgresql://host/jobs?pasword=sesame&timeout=5",
+            "postgresql://host/jobs?pasword=***&timeout=5",
+            "there is no option 'pasword' (did you mean 'password'?), only timeout, connections, listen and those",
+        ),
+        (
+            "postgresql://host/jobs?PASSWORD=sesame",
+            "postgresql://host/jobs?PASSWORD=***",
+            "there is no option",
+        ),
+        (
+            "redis://host?password=sesame",
+            "redis://host?password=***",
+            "there is no option 'password', only name,",
+        ),
+        ("sqlite:///jobs.db?key=sesame", "sqlite:///jobs.db?key=***", "there is no option 'key', only"),
+        ("redis://host?sesame", "redis://host?***", "an option is written name=value"),
+        (
+            "postgresql://host/jobs?password=open&sesame",
+            "postgresql://host/jobs?password=***&***",
+            "an option",
+        ),
+        ("redis://me:sesame/0", "redis://me:***/0", "behind the colon of a host stands its port"),
+        ("redis://me:1234567/0", "redis://me:***/0", "behind the colon of a host stands its port"),
+        ("redis://[::1]:sesame", "redis://[::1]:***", "behind the colon of a host stands its port"),
+        (
+            "postgresql://me:sesame/jobs",
+            "postgresql://me:***/jobs",
+            "behind the colon of a host stands its port",
+        ),
+        ("postgresql://one:1,two:sesame/a", "postgresql://one:1,two:***/a", "behind the colon of a host"),
+        ("postgresql://sesame@host:54x2/a", "postgresql://***@host:***/a", "behind the colon of a host"),
+        ("redis://sesame@host:63x9", "redis://***@host:***", "behind the colon of a host stands its port"),
+        ("redis://sesame@host/jobs", "redis://***@host/jobs", "a database of Redis has a number"),
+        ("me:sesame@host://", "me:***@host://", "it begins with no scheme and '://'"),
+        (
+            "postgresql://me:ses%zzame@host/a",
+            "postgresql://me:***@host/a",
+            'invalid percent-encoded token: "***"',
+        ),
+    ],
+)
+def test_where_a_password_was_put_by_mistake_it_is_not_told(url: str, safe: str, problem: str) -> None:
+    with pytest.raises(InvalidURL) as refusal:
+        open_storage(url)
+
+    assert str(refusal.value).startswith(f"{safe!r} is no store URL: {problem}")
+    assert "sesame" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "scheme, kind", [("reddis", "redis"), ("valky", "valkey"), ("postgre", "postgresql")]
+)
+def test_the_example_is_of_the_store_that_was_meant(scheme: str, kind: str) -> None:
+    with pytest.raises(InvalidURL, match=f"write for example '{kind}://"):
+        open_storage(f"{scheme}://host")
+
+
+@pytest.mark.parametrize(
+    "hosts", ["host", "host:", "one:1,two:65535", "[::1]:5432,[::2]", "%2Ftmp%2Fx:5432", ""]
+)
+def test_hosts_with_ports(hosts: str) -> None:
+    open_storage(f"postgresql://{hosts}/jobs").close()
+    assert shown(f"postgresql://me@{hosts}/jobs") == f"postgresql://me@{hosts}/jobs"
 
 
 def test_an_at_sign_elsewhere_is_no_password() -> None:

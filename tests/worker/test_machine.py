@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import re
 import threading
 from collections.abc import Callable
 from itertools import pairwise
@@ -719,9 +720,14 @@ class TestStoreInTrouble:
 
         assert worker.machine.load() == 3
         assert not worker.machine.is_idle
-        assert "3 jobs under way, tried again in" in caplog.text
+        [told] = caplog.messages
+        assert re.search(
+            "jobs.db stayed locked .*; 3 jobs under way here: what ends is kept until .* in 20 s is stopped",
+            told,
+        )
         faults.heal()
         worker.until_idle()
+        assert re.search(r"the store is back after \d.* s; recorded now: 3 attempts", caplog.messages[-1])
         assert {result.state for result in results} == {State.SUCCEEDED}
         assert len(runs) == 3
 

@@ -229,7 +229,8 @@ class TestDeath:
 
         assert before == {"ran": "running", "claimed": "running"}
         assert states_of(storage) == {"ran": "queued", "claimed": "queued"}
-        assert "as soon as the store takes it" in caplog.text
+        assert "jobs of those that died go back, when it is over" in caplog.text
+        assert "the store is back" in caplog.messages[-1]
 
     @pytest.mark.parametrize("operation", ["turn", "bury"])
     def test_what_the_store_will_never_take_does_not_hold_up_the_rest(
@@ -332,6 +333,30 @@ class TestStop:
         assert first.said[-1] == second.said[-1] == Stop(10)
         assert (before, home.supervisor.is_over, home.supervisor.status) == (False, True, 0)
         assert len(home.started) == 2
+
+    def test_it_is_noted_for_people(self, house: Callable[..., House], storage: MemoryStorage) -> None:
+        home = house()
+        home.start()
+
+        home.supervisor.ask_to_stop()
+
+        [told] = [
+            state.is_asked_to_stop for state in storage.inspection.sessions() if state.kind == "supervisor"
+        ]
+        assert told is True
+
+    def test_where_the_store_is_in_trouble_it_stops_all_the_same(
+        self, storage: MemoryStorage, clock: FakeClock
+    ) -> None:
+        faults = Faults()
+        faulty: Any = FaultyStorage(storage, faults)
+        home = House(faulty, clock)
+        process = home.start()
+        faults.break_down("sessions.ask_to_stop")
+
+        home.supervisor.ask_to_stop()
+
+        assert isinstance(process.said[-1], Stop)
 
     def test_one_that_is_not_ready_is_not_waited_for(self, house: Callable[..., House]) -> None:
         home = house()

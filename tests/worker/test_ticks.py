@@ -19,7 +19,8 @@ from taskmill._core.instant import SECOND, from_datetime
 from taskmill._core.job import NewJob, State
 from taskmill._core.lifecycle import Settlement
 from taskmill._core.tally import WAITED, bucket_of
-from taskmill._worker.service import Service
+from taskmill._worker.outage import Outage
+from taskmill._worker.service import Service, Tick
 from taskmill._worker.ticks import prune, rescue
 from taskmill._worker.ticks.heartbeat import Heartbeat
 from taskmill._worker.ticks.prune import Prune
@@ -31,6 +32,10 @@ from taskmill.testing import FakeClock
 from tests.conformance.builders import Worker as Holder
 from tests.conformance.builders import a_job, released, succeeded
 from tests.worker.builders import LEASE, Lost, busy, claim, job_of, wait_for, with_faults
+
+
+def a_service(*ticks: Tick) -> Service:
+    return Service(ticks, Outage(logging.getLogger("taskmill.worker"), lambda: "no job is under way"))
 
 
 class TestHeartbeat:
@@ -370,7 +375,7 @@ class TestSchedule:
         clock.travel(10)
         faults.plan("schedules.fire", Lost())
 
-        service = Service([schedule])
+        service = a_service(schedule)
         service.run_due()
         schedule.tick()
 
@@ -390,10 +395,14 @@ class Counting:
         return float(answer)
 
 
+class Failing(Counting):
+    """One of another name."""
+
+
 class TestService:
     def test_a_tick_is_run_when_its_rest_is_over(self) -> None:
         often, seldom = Counting(0), Counting(60)
-        service = Service([often, seldom])
+        service = a_service(often, seldom)
 
         rests = [service.run_due() for _ in range(5)]
 
@@ -401,7 +410,7 @@ class TestService:
         assert max(rests) == 0
 
     def test_it_says_how_long_nothing_is_due(self) -> None:
-        assert Service([Counting(30), Counting(60)]).run_due() == pytest.approx(30, abs=1)
+        assert a_service(Counting(30), Counting(60)).run_due() == pytest.approx(30, abs=1)
 
     @pytest.mark.parametrize(
         "error, level",
@@ -415,8 +424,8 @@ class TestService:
     def test_an_error_delays_its_tick_and_harms_no_other(
         self, error: BaseException, level: int, caplog: pytest.LogCaptureFixture
     ) -> None:
-        failing, steady = Counting(error), Counting(0)
-        service = Service([failing, steady])
+        failing, steady = Failing(error), Counting(0)
+        service = a_service(failing, steady)
 
         for _ in range(5):
             service.run_due()
@@ -426,7 +435,7 @@ class TestService:
 
     def test_in_a_thread_it_runs_until_it_is_stopped(self) -> None:
         tick = Counting(0.001)
-        service = Service([tick])
+        service = a_service(tick)
 
         service.start("a-service")
         wait_for(lambda: tick.count >= 3)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from taskmill._core.instant import DAY, duration, from_datetime
 from taskmill._core.job import HIGHEST_PRIORITY, LOWEST_PRIORITY
+from taskmill._core.wording import nearest
 
 Duration = float | timedelta
 """Seconds, or a timedelta."""
@@ -32,14 +33,6 @@ def known(kind: str, name: str, names: Iterable[str]) -> None:
     if name in names:
         return
     raise ValueError(f"there is no {kind} {name!r}{nearest(name, names)}: it is one of {', '.join(names)}")
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A suggestion for a message, if one of *names* is near."""
-    from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
-
-    near = get_close_matches(name, list(names), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def micros(option: str, value: object) -> int:

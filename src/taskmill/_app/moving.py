@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import MoveRefused, StoreRefused
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
 from taskmill._core.record import Job
 from taskmill._core.wording import ago, clean, counted
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import TaskmillError
 
 Cells = Sequence[object]

@@ -11,7 +11,7 @@ from taskmill._app.kept import Kept
 from taskmill._app.survey import Survey, survey_of
 from taskmill._core.finding import Finding
 from taskmill._storage.base import Inspection, Page, Storage
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import StoreUnavailable
 
 # In seconds. File system and processes are looked at for these, which takes longer than the rest.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from taskmill._app.check import nearest
+from taskmill._core.wording import nearest
 from taskmill.errors import ConfigurationError, UnknownTask
 
 if TYPE_CHECKING:

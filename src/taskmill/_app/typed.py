@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from taskmill._app.check import nearest
 from taskmill._app.parameters import annotations_of
+from taskmill._core.wording import nearest
 from taskmill.errors import InvalidArguments, UndecodablePayload
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from taskmill._cli.parser import Parser, positive
 from taskmill._cli.text import Column, table
 from taskmill._core.wording import clean
 from taskmill._storage.base import Storage
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.mill import Mill
 
 _COLUMNS = (Column("FIGURE"), Column("VALUE", to_right=True))

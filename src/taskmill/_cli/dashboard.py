@@ -11,7 +11,7 @@ from taskmill._app.visitor import Role
 from taskmill._cli import exit_code, logs, store
 from taskmill._cli.parser import Parser, names, port
 from taskmill._core.wording import clean
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import ConfigurationError
 
 TOKENS: dict[Role, str] = {

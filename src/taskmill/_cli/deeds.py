@@ -17,7 +17,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.progress import Progress
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import clean, counted
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.errors import ConfigurationError
 
 _MOST = 10_000_000

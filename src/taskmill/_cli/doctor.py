@@ -14,7 +14,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.text import Line, Span, word
 from taskmill._core.finding import Finding, Severity, needs_doing
 from taskmill._core.wording import clean, counted
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 
 _WIDTH = 100
 _INDENT = "  "

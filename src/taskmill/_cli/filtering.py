@@ -9,7 +9,6 @@ from typing import Any
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._app.check import nearest
 from taskmill._app.failures import MOST, latest_failed
 from taskmill._app.search import Search
 from taskmill._cli.parser import Parser, moment, number, some_of
@@ -18,7 +17,7 @@ from taskmill._core.fingerprint import fingerprint
 from taskmill._core.instant import instant_of
 from taskmill._core.job import State
 from taskmill._core.record import Job
-from taskmill._core.wording import clean
+from taskmill._core.wording import clean, nearest
 
 _STATES = [*map(str, State)]
 # A command waits for all of them, unlike a page.

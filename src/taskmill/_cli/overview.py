@@ -14,7 +14,7 @@ from taskmill._core.instant import MINUTE, SECOND
 from taskmill._core.job import State
 from taskmill._core.wording import clean, counted, span
 from taskmill._storage.base import QueueCount, Storage
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 
 _MINUTES = 60
 _GAP = "  "

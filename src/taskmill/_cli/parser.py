@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, NoReturn
 
-from taskmill._app.check import known, nearest
+from taskmill._app.check import known
 from taskmill._cli import configuration, exit_code
-from taskmill._core.wording import clean
+from taskmill._core.wording import clean, nearest
 from taskmill.errors import ConfigurationError
 
 _WIDTH = 78

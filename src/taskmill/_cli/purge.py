@@ -12,7 +12,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.progress import Progress
 from taskmill._core.job import FINAL, State
 from taskmill._core.wording import counted
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 
 _WAITING = frozenset({State.BLOCKED, State.QUEUED})
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._app.check import nearest
 from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import iso
 from taskmill._cli.output import note, put, put_json, put_table
@@ -17,7 +16,7 @@ from taskmill._cli.parser import Parser
 from taskmill._cli.text import Column
 from taskmill._core.instant import to_datetime
 from taskmill._core.job import State
-from taskmill._core.wording import clean, span
+from taskmill._core.wording import clean, nearest, span
 from taskmill._storage.base import QueueCount
 
 _OPEN = (State.QUEUED, State.RUNNING)

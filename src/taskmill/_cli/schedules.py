@@ -9,7 +9,6 @@ from typing import Any
 
 from taskmill._app import steering
 from taskmill._app.application import Application
-from taskmill._app.check import nearest
 from taskmill._app.timetable import Entry, timetable
 from taskmill._cli import exit_code, person, store
 from taskmill._cli.job import iso
@@ -17,7 +16,7 @@ from taskmill._cli.output import complain, put, put_json, put_table
 from taskmill._cli.parser import Parser
 from taskmill._cli.text import Column
 from taskmill._core.instant import to_datetime
-from taskmill._core.wording import ago, clean
+from taskmill._core.wording import ago, clean, nearest
 
 _COLUMNS = (
     Column("SCHEDULE", shrinks=True),

@@ -14,7 +14,7 @@ from taskmill._cli.text import Line
 from taskmill._cli.workers import alive
 from taskmill._core.job import State
 from taskmill._storage.base import Storage
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 
 
 def configure(parser: Parser) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from taskmill._app.application import Application
 from taskmill._cli.parser import Parser
-from taskmill._storage.open import is_shared, shown
+from taskmill._storage.open import is_shared
+from taskmill._storage.urls import shown
 from taskmill.errors import ConfigurationError, StoreUnavailable
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-from taskmill._app.check import nearest
+from taskmill._core.wording import nearest
 from taskmill.errors import ConfigurationError, TaskmillError
 from taskmill.mill import Mill
 

@@ -18,7 +18,8 @@ from taskmill._cli import logs
 from taskmill._cli.parser import Parser, address, names, one_of, positive, seconds, whole
 from taskmill._cli.version import installed
 from taskmill._core.wording import clean, counted
-from taskmill._storage.open import is_shared, shown
+from taskmill._storage.open import is_shared
+from taskmill._storage.urls import shown
 from taskmill._worker.messages import Hello
 from taskmill._worker.options import JOB_LOGS, WorkerOptions
 from taskmill._worker.parent import Parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -34,6 +35,14 @@ def listed(names: list[str], *, most: int = 5) -> str:
     """The first names, and how many more there are: ``a, b and 3 more``."""
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A suggestion for a message, if one of *names* is near."""
+    from difflib import get_close_matches  # noqa: PLC0415  (only on the way to an error)
+
+    near = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -7,6 +7,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Literal
 
+from taskmill._core.wording import nearest
+from taskmill._storage.urls import check_options, has_ports, shown
 from taskmill.errors import ConfigurationError, InvalidURL
 
 if TYPE_CHECKING:
@@ -15,9 +17,7 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("sqlite", "postgresql", "redis", "rediss", "valkey", "memory")
 _OPTIONS = ("durability", "timeout")
-_PASSWORD = re.compile(r"(?<=://)([^:]*):.*@", re.DOTALL)
-_WITHOUT_SLASHES = re.compile(r":.*@", re.DOTALL)
-_PASSWORD_OPTION = re.compile(r"(?<=[?&])((?:ssl)?password)=[^&]*", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
 
 DEFAULT_TIMEOUT = 5.0
 
@@ -41,8 +41,8 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
         ConfigurationError: psycopg is not installed, which a store in PostgreSQL needs, or redis-py for one in Redis.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator:
-        raise _invalid(url, "it has no '://'")
+    if not separator or not _SCHEME.fullmatch(scheme):
+        raise _invalid(url, "it begins with no scheme and '://'")
     place, _, query = rest.partition("?")
     match scheme.lower():
         case "sqlite":
@@ -56,7 +56,8 @@ def open_storage(url: str, *, clock: Clock | None = None) -> Storage:
             _check_authority(url, rest)
             return _postgres(url, clock)
         case unknown:
-            raise _invalid(url, f"there is no store {unknown!r}, only {', '.join(_SCHEMES)}")
+            hint = nearest(unknown, _SCHEMES)
+            raise _invalid(url, f"there is no store {unknown!r}{hint}, only {', '.join(_SCHEMES)}")
 
 
 def _check_authority(url: str, rest: str) -> None:
@@ -71,19 +72,17 @@ def _check_authority(url: str, rest: str) -> None:
     is_cut_short = "@" in rest and "@" not in authority and is_odd
     if is_cut_short or authority.count("@") > 1:
         raise _invalid(url, "in the user and the password, @ / ? # are written as %40 %2F %3F %23")
+    if not has_ports(authority):
+        raise _invalid(
+            url,
+            "behind the colon of a host stands its port, a number up to 65535; user and password come before it, as "
+            "user:password@host",
+        )
 
 
 def is_shared(url: str) -> bool:
     """Whether other processes can reach the store at *url*."""
     return not url.lower().startswith("memory:")
-
-
-def shown(url: str) -> str:
-    """The URL without its password, for messages: of one that is mistyped, too, so rather too much is hidden."""
-    if url.lower().startswith("sqlite:///"):
-        return url
-    masked = _PASSWORD.sub(r"\1:***@", url) if "://" in url else _WITHOUT_SLASHES.sub(":***@", url)
-    return _PASSWORD_OPTION.sub(r"\1=***", masked)
 
 
 def _memory(url: str, rest: str, clock: Clock | None) -> Storage:
@@ -158,13 +157,9 @@ def _is_name(path: str) -> bool:
 
 
 def _given(url: str, query: str) -> dict[str, str]:
-    given = {}
-    for item in filter(None, query.split("&")):
-        name, _, value = item.partition("=")
-        if name not in _OPTIONS:
-            raise _invalid(url, f"there is no option {name!r}, only {' and '.join(_OPTIONS)}")
-        given[name] = _unquoted(value)
-    return given
+    check_options(shown(url), query, _OPTIONS, " and ".join(_OPTIONS))
+    options = (item.partition("=") for item in filter(None, query.split("&")))
+    return {name: _unquoted(value) for name, _, value in options}
 
 
 def _durability(url: str, given: dict[str, str]) -> Literal["full", "normal"]:

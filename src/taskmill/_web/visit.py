@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from taskmill._app.application import Application
 from taskmill._app.reading import Reader
 from taskmill._app.visitor import Visitor
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill._web.guard import CSRF_COOKIE, path_of, root_of
 from taskmill._web.templates import render
 

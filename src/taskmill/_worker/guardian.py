@@ -12,6 +12,7 @@ from taskmill._core.lifecycle import Settlement
 from taskmill._storage.base import Storage
 from taskmill._storage.open import is_shared
 from taskmill._worker.logbook import log_ending
+from taskmill._worker.outage import Outage
 from taskmill.errors import StoreError, StoreRefused, StoreUnusable
 
 logger = logging.getLogger("taskmill.supervisor")
@@ -19,6 +20,10 @@ logger = logging.getLogger("taskmill.supervisor")
 OpenStorage = Callable[[str], Storage]
 # So often a store that is busy is asked for the first session.
 _FIRST_TRIES = 16
+
+_MEANWHILE = (
+    "the leases of the worker's processes are renewed, and jobs of those that died go back, when it is over"
+)
 
 _Duty = Callable[[Storage], Sequence[Notice]]
 
@@ -40,6 +45,7 @@ class Guardian:
         self._sessions: dict[int, int] = {}
         self._duties: list[_Duty] = []
         self._seen: int | None = None
+        self._outage = Outage(logger, lambda: _MEANWHILE)
 
     @property
     def session(self) -> int | None:
@@ -71,8 +77,9 @@ class Guardian:
                 if pid in pids:
                     self._storage.sessions.renew(session)
         except StoreError as error:
-            logger.warning("%s; the leases of the worker's processes are renewed again soon", error)
+            self._outage.failed("leases", error)
             return False
+        self._outage.worked("leases")
         return True
 
     def release(self, pid: int, settlements: Sequence[Settlement]) -> None:
@@ -91,7 +98,9 @@ class Guardian:
                 notices += _carried_out(self._duties[0], self._storage)
                 del self._duties[0]
         except StoreError as error:
-            logger.warning("%s; the jobs of a process that died go back as soon as the store takes it", error)
+            self._outage.failed("duties", error)
+        else:
+            self._outage.worked("duties")
         return notices
 
     def name_of(self, job_id: str) -> str:
@@ -132,6 +141,12 @@ class Guardian:
             return self._storage.sessions.is_asked_to_stop(self.session)
         except StoreError:
             return False
+
+    def note_stopping(self) -> None:
+        """Let people see that this worker comes to its end; where the store is in trouble, they do not."""
+        if self._storage is not None and self.session is not None:
+            with suppress(StoreError):
+                self._storage.sessions.ask_to_stop(self.session)
 
     def close(self) -> None:
         """Try once to do what is left, end its session, and let go of the store.

@@ -22,7 +22,7 @@ from taskmill._core.lifecycle import Settlement
 from taskmill._core.limit import OBSTINATE, Limits
 from taskmill._core.outcome import Released, ResultRefused, Succeeded, Unknown, stopped
 from taskmill._core.retry import RetryPolicy
-from taskmill._core.wording import counted
+from taskmill._core.wording import counted, span
 from taskmill._storage.base import Turn
 from taskmill._storage.wake import PATIENCE, Room
 from taskmill._worker import stacks
@@ -32,6 +32,7 @@ from taskmill._worker.executors.thread import ThreadExecutor
 from taskmill._worker.journal import Journal
 from taskmill._worker.messages import Pulse
 from taskmill._worker.options import WorkerOptions
+from taskmill._worker.outage import Outage
 from taskmill._worker.pace import Pace
 from taskmill._worker.place import Place
 from taskmill._worker.report import Reporter
@@ -96,12 +97,14 @@ class Machine:
         options: WorkerOptions,
         ring: Callable[[], None],
         place: Place | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._app = app
         self._storage = app.storage
         self._options = options
         self._ring = ring
         self._reporter = Reporter(app)
+        self._outage = outage or Outage(logger, self.meanwhile)
         self._finished: deque[Finished] = deque()
         self._place = place or Place()
         self._rooms: dict[OwnExecutor, int] = {
@@ -157,22 +160,30 @@ class Machine:
                 self._tallies,
                 # Whoever has a supervisor is told by that.
                 *([self._stop] if self._place.parent is None else []),
-            ]
+            ],
+            self._outage,
         )
-        self._watch = Service([Cancel(self._storage, self.tenure, self.load, self._cancel), self._journal])
+        cancel = Cancel(self._storage, self.tenure, self.load, self._cancel)
+        self._watch = Service([cancel, self._journal], self._outage)
         pulse = self._place.pulse
-        self._pulses = None if pulse is None else Service([Pulses(self._pulse, pulse)])
+        self._pulses = None if pulse is None else Service([Pulses(self._pulse, pulse)], self._outage)
 
     # --- what the driver asks
 
     def step(self) -> float:
         """Do what can be done now; return how many seconds to rest unless rung."""
-        rest = self._ticks.run_due() if self._is_claiming else POLL
+        if self._is_claiming:
+            rest = self._ticks.run_due()
+        else:
+            self._ticks.skip()
+            rest = POLL
         if self._pulses is not None:
             rest = min(rest, self._pulses.run_due())
         if self.load():
             rest = min(rest, self._watch.run_due())
             self._make_sure()
+        else:
+            self._watch.skip()
         if len(self._stuck) > self._told_stuck:
             self._tell_stuck()
         if self._is_backing_off():
@@ -186,6 +197,7 @@ class Machine:
         except StoreError as error:
             self._after_failure(error)
             return POLL
+        self._outage.worked("turn")
         self._give_back_if_stuck()
         is_due = self._has_room() and self._until_next() == 0
         if self._is_backed_up() and not (is_due and self._pace.is_half_gone(self._threads.load())):
@@ -196,12 +208,25 @@ class Machine:
 
     def load(self) -> int:
         """How many jobs are under way, those to be settled included; never too few, for a moment one too many."""
+        pending = self._pending
         load = self._threads.load() + self.stoppable_load() + len(self._finished)
-        return load + (len(self._pending.settlements) if self._pending else 0)
+        return load + (len(pending.settlements) if pending else 0)
 
     def stoppable_load(self) -> int:
         """How many coroutines and processes are under way: what can be ended."""
         return _load_of(self._loop) + _load_of(self._processes)
+
+    def meanwhile(self) -> str:
+        """What becomes of the jobs under way while the store is in trouble, in words; any thread may ask."""
+        load = self.load()
+        if not load:
+            return "no job is under way here"
+        told = f"{counted(load, 'job')} under way here"
+        left = self.tenure.unsure_from - time.monotonic()
+        if left <= 0:
+            return f"{told}, which may soon be others': what still runs is stopped"
+        kept = "what ends is kept until it can be recorded"
+        return f"{told}: {kept}, what still runs in {span(left)} is stopped and goes back"
 
     @property
     def is_asked_to_stop(self) -> bool:
@@ -232,6 +257,11 @@ class Machine:
         """Finish what runs; what waits for a slot goes back at once."""
         self.claim_no_more()
         self._withdraw_all()
+
+    def note_stopping(self) -> None:
+        """Let people see that no more jobs are taken here; where the store is in trouble, they do not."""
+        with suppress(StoreError):
+            self._storage.sessions.ask_to_stop(self.tenure.session)
 
     def outlasting(self) -> Sequence[Claimed]:
         """What still runs and could not be ended: it goes back with the session, or with the process."""
@@ -328,6 +358,7 @@ class Machine:
         # Who sees that a job has ended finds all that it has said.
         self._journal.conclude(settlement.claimed for settlement in pending.settlements)
         settlements, turn = self._exchange(pending)
+        self._outage.worked("turn", len(settlements))
         self._pending, self._failures, self._seen = None, 0, turn.version
         is_passed_over = self._note_next(turn)
         # First what ended, then what begins: handlers hear of a pipeline's steps in their order.
@@ -443,7 +474,7 @@ class Machine:
         rest = min(_LONGEST_RETRY, _SHORTEST_RETRY * 2 ** min(self._failures, 10))
         rest *= random.uniform(0.5, 1)  # noqa: S311  (spreads retries, no secret)
         self._retry_at = time.monotonic() + rest
-        logger.warning("%s; %s under way, tried again in %.1f s", error, counted(self.load(), "job"), rest)
+        self._outage.failed("turn", error)
 
     # --- handing out
 

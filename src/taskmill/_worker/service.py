@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
+from taskmill._worker.outage import Outage
 from taskmill.errors import StoreError
 
 logger = logging.getLogger("taskmill.worker")
@@ -25,9 +26,13 @@ class Tick(Protocol):
 
 
 class Service:
-    """Runs ticks when they are due, one after the other; an error in one delays it and harms no other."""
+    """Runs ticks when they are due, one after the other; an error in one delays it and harms no other.
 
-    def __init__(self, ticks: Sequence[Tick]) -> None:
+    What the store refuses is told by *outage*.
+    """
+
+    def __init__(self, ticks: Sequence[Tick], outage: Outage) -> None:
+        self._outage = outage
         self._due = [(0.0, tick) for tick in ticks]
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -36,8 +41,13 @@ class Service:
         """Run what is due; return how many seconds until something is."""
         now = time.monotonic()
         if any(at <= now for at, _ in self._due):
-            self._due = [(at if at > now else now + _run(tick), tick) for at, tick in self._due]
+            self._due = [(at if at > now else now + self._run(tick), tick) for at, tick in self._due]
         return max(0.0, min(at for at, _ in self._due) - now)
+
+    def skip(self) -> None:
+        """Nothing is asked of it for now: of what has failed, nothing waits for the store."""
+        for _, tick in self._due:
+            self._outage.worked(_name(tick))
 
     def start(self, name: str) -> None:
         """Run in a thread of its own until stopped."""
@@ -54,13 +64,19 @@ class Service:
         while not self._stopped.is_set():
             self._stopped.wait(self.run_due())
 
+    def _run(self, tick: Tick) -> float:
+        try:
+            rest = tick.tick()
+        except StoreError as error:
+            self._outage.failed(_name(tick), error)
+        except Exception:
+            logger.exception("%s failed; it is tried again", _name(tick))
+        else:
+            self._outage.worked(_name(tick))
+            return rest
+        # Spread, so that the workers that a trouble hit together do not come back together.
+        return _AFTER_ERROR * random.uniform(0.5, 1.5)  # noqa: S311  (no secret)
 
-def _run(tick: Tick) -> float:
-    try:
-        return tick.tick()
-    except StoreError as error:
-        logger.warning("%s: %s; it is tried again", type(tick).__name__, error)
-    except Exception:
-        logger.exception("%s failed; it is tried again", type(tick).__name__)
-    # Spread, so that the workers that a trouble hit together do not come back together.
-    return _AFTER_ERROR * random.uniform(0.5, 1.5)  # noqa: S311  (no secret)
+
+def _name(tick: Tick) -> str:
+    return type(tick).__name__

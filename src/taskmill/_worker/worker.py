@@ -20,6 +20,7 @@ from taskmill._worker.bell import Bell
 from taskmill._worker.logbook import name_of
 from taskmill._worker.machine import Machine
 from taskmill._worker.options import WorkerOptions
+from taskmill._worker.outage import Outage
 from taskmill._worker.place import Place
 from taskmill._worker.service import Service
 from taskmill.errors import ConfigurationError, StoreError, StoreUnusable
@@ -57,6 +58,7 @@ class Worker:
         self._deadline = math.inf  # of what runs then
         self._ended = threading.Event()
         self._machine: Machine | None = None
+        self._outage = Outage(logger, self._meanwhile)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -188,7 +190,7 @@ class Worker:
 
     def _serve(self, machine: Machine) -> bool:
         """Work under the session of *machine*; True at the end of the worker, False if the session was lost."""
-        heartbeat = Service([machine.heartbeat])
+        heartbeat = Service([machine.heartbeat], self._outage)
         heartbeat.start("taskmill-heartbeat")
         self._machine = machine
         try:
@@ -220,6 +222,7 @@ class Worker:
             self._deadline = time.monotonic() + self._options.grace
         if under_way := machine.awaited_load():
             self._tell_of_drain(machine, counted(under_way, "job"))
+            machine.note_stopping()
         while machine.awaited_load() > 0 and time.monotonic() < self._deadline and not machine.tenure.lost:
             self._step(machine)
         self._interrupt(machine)
@@ -280,7 +283,10 @@ class Worker:
             logger.warning("%s; the jobs go back when the lease of this worker is over", error)
 
     def _new_machine(self) -> Machine:
-        return Machine(self._app, self._options, self._bell.ring, self._place)
+        return Machine(self._app, self._options, self._bell.ring, self._place, self._outage)
+
+    def _meanwhile(self) -> str:
+        return "no job is under way here" if self._machine is None else self._machine.meanwhile()
 
     def _next_machine(self, lost: Machine) -> Machine | None:
         """That of a new session, however long the store takes to begin one; None if asked to stop."""
@@ -292,10 +298,13 @@ class Worker:
         logger.warning(told, lost.tenure.session, "going on under a new one")
         while not self._asked:
             try:
-                return self._new_machine()
+                machine = self._new_machine()
             except StoreError as error:
-                logger.warning("%s; no session was begun, tried again in %g s", error, _AGAIN)
+                self._outage.failed("session", error)
                 time.sleep(_AGAIN)
+            else:
+                self._outage.worked("session")
+                return machine
         return None
 
     def _run_stop_hooks(self) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from taskmill._core.identity import new_job_id
 from taskmill._core.job import NewJob
 from taskmill._core.schedule import Schedule
-from taskmill._storage.open import shown
+from taskmill._storage.urls import shown
 from taskmill.huey.consumer import Consumer, ConsumerOptions
 from taskmill.huey.exceptions import ConfigurationError, refuse_unknown
 from taskmill.huey.lock import TaskLock

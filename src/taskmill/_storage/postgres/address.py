@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import Conninfo
 
+from taskmill._core.wording import nearest
 from taskmill._storage.postgres.connection import Connection
+from taskmill._storage.urls import check_options
 from taskmill.errors import InvalidURL
 
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_CONNECTIONS = 10
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+_OPTIONS = ("timeout", "connections", "listen")
 
 # A peer that is gone without a word is noticed within 15 s, where the URL says nothing else: while nothing is under way
 # by these probes, and where an answer is due by what was sent and not acknowledged.
@@ -66,16 +72,22 @@ def address(url: str, shown: str) -> Address:
     except ValueError:
         # Its text, and a traceback with it, would quote the password.
         raise InvalidURL(shown, "its host cannot be read: special characters are percent-encoded") from None
+    check_options(
+        shown, parts.query, [*_OPTIONS, *_options_of_libpq()], f"{', '.join(_OPTIONS)} and those of libpq"
+    )
     options = parse_qsl(parts.query, keep_blank_values=True)
-    own: dict[str, str] = {
-        name: value for name, value in options if name in {"timeout", "connections", "listen"}
-    }
+    own: dict[str, str] = {name: value for name, value in options if name in _OPTIONS}
+    place = url.partition("?")[0]
     rest = [(name, value) for name, value in options if name not in own]
     try:
-        given: dict[str, Any] = conninfo_to_dict(parts._replace(query=urlencode(rest)).geturl())
+        given: dict[str, Any] = conninfo_to_dict(f"{place}?{urlencode(rest)}" if rest else place)
     except psycopg.Error as error:
-        told = str(error).replace(f'"{parts.password}"', "the password")
+        # It quotes what it cannot read, which may be a part of the password.
+        told = re.sub('".*"', '"***"', str(error), flags=re.DOTALL)
         raise InvalidURL(shown, " ".join(told.split())) from None
+    if given.get("sslmode", "prefer") not in _SSL_MODES:
+        hint = nearest(given["sslmode"], _SSL_MODES)
+        raise InvalidURL(shown, f"sslmode={given['sslmode']}{hint} is none of {', '.join(_SSL_MODES)}")
     timeout = _timeout(shown, own)
     fixed = {
         "client_encoding": "UTF8",
@@ -90,6 +102,11 @@ def address(url: str, shown: str) -> Address:
         connections=_connections(shown, own),
         listen=_listen(shown, own),
     )
+
+
+def _options_of_libpq() -> list[str]:
+    # The last one is that of URLs only, as JDBC has it.
+    return [*(option.keyword.decode() for option in Conninfo.get_defaults()), "ssl"]
 
 
 def _timeout(shown: str, own: dict[str, str]) -> float:

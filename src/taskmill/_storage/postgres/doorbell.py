@@ -173,6 +173,7 @@ class Ear:
     ) -> None:
         self.number = int.from_bytes(os.urandom(7))
         self.is_heard = False
+        self._is_told = False
         self._database = database
         self._hear = hear
         self._begin_anew = begin_anew
@@ -207,9 +208,16 @@ class Ear:
                     self._connection = connection
                     self._listen(connection)
             except (psycopg.Error, OSError, StoreError) as error:
-                logger.info("no notifications from %s: %s", self._database.address.shown, error)
+                self._tell(error)
             self.is_heard = False
             self._is_closed.wait(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311  (spreads retries, no secret)
+
+    def _tell(self, error: Exception) -> None:
+        """Once until one has come through again: it is tried twice a second."""
+        if not self._is_told:
+            told = " ".join(str(error).split())
+            logger.info("no notifications from %s: %s", self._database.address.shown, told)
+        self._is_told = True
 
     def _listen(self, connection: Connection) -> None:
         connection.execute("listen taskmill")
@@ -226,7 +234,7 @@ class Ear:
                     is_own = self._database.has_backend(notification.pid)
                     self._hear(notification.payload, is_own=is_own)
                 elif not self.is_heard:
-                    self.is_heard = True
+                    self.is_heard, self._is_told = True, False
                     self._begin_anew()
             if not is_quiet:
                 is_asked = False

@@ -89,7 +89,9 @@ class PostgresJobs(JobStore):
             _numbers(settlement.claimed.fence for settlement in plain),
             _numbers(settlement.started_at for settlement in plain),
             _texts(str(settlement.transition.result) for settlement in plain),
-            json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)]),
+            json.dumps([_as_row(number, settlement) for number, settlement in enumerate(others)])
+            if others
+            else None,
             json.dumps(wants),
             None if queues is None else _texts(queues),
             _texts(knows if wants.get("elsewhere") else ()),

@@ -14,8 +14,17 @@ _COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
 _MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 
-# libpq has no codes for what keeps it from connecting.
+# libpq has no codes for what keeps it from connecting. The first that fits is given.
 _ADVICE = {
+    "does not support SSL": "write sslmode=prefer or sslmode=disable in the URL, or set `ssl = on` in the server",
+    "root certificate file": "name whom to trust in the URL: sslrootcert=/path, or sslrootcert=system",
+    "certificate verify failed": "name whom to trust in the URL: sslrootcert=/path, of who signed that of the server",
+    "does not match host name": "name the server in the URL as its certificate does, or write sslmode=verify-ca",
+    "valid client certificate": "name your certificate and its key in the URL: sslcert=/path&sslkey=/path",
+    "no encryption": "its pg_hba.conf lets this user in from here by TLS only, or not at all: write sslmode=require in "
+    "the URL, or add a line there",
+    "SSL encryption": "its pg_hba.conf lets this user in from here without TLS only, or not at all: write "
+    "sslmode=disable in the URL, or add a line there",
     "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
     "does not exist": "create it, or name another one in the URL",
     "connection is closed": "check that the server runs, and that a connection you gave is open",

@@ -35,6 +35,12 @@ where state = 'running' and not exists (
     select 1 from taskmill.claim c where c.session = j.session and c.number = j.claim and j.id = any(c.jobs)
 );
 
+-- name: claimed-and-wrongly-counted
+select 'claim ' || c.number || ' of session ' || c.session from taskmill.claim c where held <> (
+    select count(*) from taskmill.job j
+    where j.id = any(c.jobs) and j.session = c.session and j.claim = c.number and j.state = 'running'
+);
+
 -- name: never-to-expire
 select job_id from taskmill.job j
 where expires_at is not null and ended_at is null

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from taskmill._storage.urls import check_options
 from taskmill.errors import InvalidURL
 
 DEFAULT_TIMEOUT = 5.0
@@ -52,10 +53,8 @@ def address(url: str, shown: str) -> Address:
             shown,
             "its host and port cannot be read: a port is a number, other characters are percent-encoded",
         ) from None
+    check_options(shown, parts.query, _OPTIONS, ", ".join(_OPTIONS))
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    for option in options:
-        if option not in _OPTIONS:
-            raise InvalidURL(shown, f"there is no option {option!r}, only {', '.join(_OPTIONS)}")
     return Address(
         host=parts.hostname or "localhost",
         port=port,

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from taskmill._app.check import nearest
+from taskmill._core.wording import nearest
 from taskmill._web.api.document import document
 from taskmill._web.api.schema import check, fields_of, is_list
 from taskmill._web.api.shapes import LONGEST_NAME

@@ -12,7 +12,7 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from taskmill._app.check import nearest
+from taskmill._core.wording import nearest
 from taskmill._web.problem import Problem
 
 Schema = dict[str, Any]

@@ -1,72 +1,59 @@
--- What comes next.
+-- What comes next. In SQL, one statement each, where it is made a part of the one that asks for it.
 
 -- What waits, seen from above: for each lane that is asked for, when its first job is due, or null. wants: how many for each
 -- executor; since: for some lanes, an instant before which nothing waits.
 create or replace function taskmill.look(_wants json, _queues text[], _knows text[], _since json)
-returns table (lane integer, serves text, priority smallint, run_at bigint) language plpgsql stable as $$
-#variable_conflict use_column
-begin
-    return query
-    with wanted as materialized (
-        select key as serves from json_each_text(_wants) where value::integer > 0
-    )
-    select l.id, w.serves, l.priority, f.run_at
-    from taskmill.lane l
-    join wanted w on w.serves = case when l.executor like 'elsewhere:%' then 'elsewhere' else l.executor end
+returns table (lane integer, serves text, priority smallint, run_at bigint) language sql stable as $$
+    select l.id, w.key, l.priority, f.run_at
+    from json_each_text(_wants) w
+    join taskmill.lane l on w.key = case when l.executor like 'elsewhere:%' then 'elsewhere' else l.executor end
     left join lateral (
         select q.run_at from taskmill.waiting q
         where q.lane = l.id and q.run_at >= coalesce((_since ->> l.id::text)::bigint, 0)
         order by q.run_at, q.job limit 1
     ) f on true
-    where (_queues is null or l.queue = any(_queues))
+    where w.value::integer > 0 and (_queues is null or l.queue = any(_queues))
     and not exists (select 1 from taskmill.pause p where p.queue = l.queue)
-    and (w.serves <> 'elsewhere' or substr(l.executor, 11) = any(_knows));
-end $$;
-
-create or replace function taskmill.next_expiry() returns bigint language plpgsql stable as $$
-begin
-    return (
-        select e.expires_at from taskmill.expiry e join taskmill.job j on j.id = e.job
-        where j.state <> 'running' order by e.expires_at limit 1
-    );
-end $$;
-
--- How many places in the lines this transaction has read, those of jobs included that are gone and not cleared away.
-create or replace function taskmill.places_read() returns bigint language sql stable as $$
-    select pg_stat_get_xact_tuples_returned('taskmill.waiting_pkey'::regclass)
+    and (w.key <> 'elsewhere' or substr(l.executor, 11) = any(_knows))
 $$;
 
--- Up to _want jobs of lanes that share priority and executor, of which the first is due at _first; which they are. What
--- another turn has its hands on is passed over. Those with a lock are left to a turn that is alone.
-create or replace function taskmill.claim_from(
-    _lanes integer[], _first bigint, _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
+create or replace function taskmill.next_expiry() returns table (expires_at bigint) language sql stable as $$
+    select e.expires_at from taskmill.expiry e join taskmill.job j on j.id = e.job
+    where j.state <> 'running' order by e.expires_at limit 1
+$$;
+
+-- How many places in the lines this transaction has read, those of jobs included that are gone and not cleared away.
+create or replace function taskmill.places_read() returns bigint language plpgsql stable as $$
+begin
+    return pg_stat_get_xact_tuples_returned('taskmill.waiting_pkey'::regclass);
+end $$;
+
+-- Take up to _want jobs out of their line, from lanes that share priority and executor, of which the first is due at _first;
+-- which they are, in order. What another turn has its hands on is passed over. Those with a lock are left to a turn that is
+-- alone.
+create or replace function taskmill.take(
+    _lanes integer[], _first bigint, _want integer, _session bigint, _is_alone boolean, _now bigint
 ) returns bigint[] language plpgsql as $$
 declare
     taken bigint[];
 begin
     if cardinality(_lanes) > 1 or _is_alone then
-        return taskmill.claim_across(_lanes, _first, _want, _session, _claim, _is_alone, _now);
+        return taskmill.take_across(_lanes, _first, _want, _session, _is_alone, _now);
     end if;
     with taken as (
         delete from taskmill.waiting where ctid = any(array(
             select ctid from taskmill.waiting
             where lane = _lanes[1] and run_at between _first and _now and not has_lock
             order by run_at, job limit _want for update skip locked
-        )) returning job
-    ),
-    claimed as (
-        update taskmill.job
-        set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
-            claimed_at = _now, started_at = null
-        from taken where id = taken.job returning id
+        )) returning run_at, job
     )
-    select coalesce(array_agg(id), '{}') into taken from claimed;
+    select coalesce(array_agg(job order by run_at, job), '{}') into taken from taken;
     return taken;
 end $$;
 
 -- The same where lanes must be merged or locks asked for: round by round the next of all, of which some may not be had.
-create or replace function taskmill.claim_across(
-    _lanes integer[], _first bigint, _want integer, _session bigint, _claim bigint, _is_alone boolean, _now bigint
+create or replace function taskmill.take_across(
+    _lanes integer[], _first bigint, _want integer, _session bigint, _is_alone boolean, _now bigint
 ) returns bigint[] language plpgsql as $$
 declare
     total bigint[] := '{}';
@@ -96,10 +83,6 @@ begin
             chosen := taskmill.with_their_locks(chosen, _session, _now);
         end if;
         delete from taskmill.waiting where ctid = any(candidates) and job = any(chosen);
-        update taskmill.job
-        set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
-            claimed_at = _now, started_at = null
-        where id = any(chosen);
         total := total || chosen;
         exit when cardinality(total) = _want or behind.job is null;
     end loop;

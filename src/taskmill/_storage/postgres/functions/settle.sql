@@ -9,24 +9,25 @@ create or replace function taskmill.settle_plain(
 declare
     refs bigint[];
     names text[];
+    claims bigint[];
 begin
     with settled as (
         update taskmill.job
-        set state = 'succeeded', started_at = s.started_at, result = s.result, ended_at = _now, kept_for = result_ttl,
-            claim = null
+        set state = 'succeeded', started_at = s.started_at, result = s.result, ended_at = _now, kept_for = result_ttl
         from unnest(_refs, _fences, _starts, _results) as s (ref, fence, started_at, result)
         where job.id = s.ref
         -- In a case, which the planner knows nothing of: else it looks for the few that run, and not by their numbers.
         and case when job.session = _session and job.fence = s.fence and job.state = 'running' then true else false end
-        returning job.id, job.job_id, job.kept_for
+        returning job.id, job.job_id, job.kept_for, job.claim
     ),
     kept as (
         insert into taskmill.ended (kept_for, ended_at, jobs)
         select kept_for, _now, array_agg(id) from settled group by kept_for
     )
-    select array_agg(id), array_agg(job_id) into refs, names from settled;
+    select array_agg(id), array_agg(job_id), array_agg(claim) into refs, names, claims from settled;
     if refs is not null then
         news.changed := true;
+        perform taskmill.let_go(_session, claims);
         perform taskmill.forget_expiry(refs);
         if exists (select 1 from taskmill.listener where waits) then
             news.ended := news.ended || names;
@@ -38,6 +39,20 @@ begin
             where not taskmill.is_recorded(_session, s.ref, s.fence)
         );
     end if;
+end $$;
+
+-- The session holds one job less of each of these claims: of one that it names twice, two.
+create or replace function taskmill.let_go(_session bigint, _claims bigint[]) returns void language plpgsql as $$
+declare
+    part record;
+begin
+    for part in select claim, count(*) as jobs from unnest(_claims) c (claim) group by claim loop
+        update taskmill.claim set held = held - part.jobs
+        where session = _session and number = part.claim and held > part.jobs;
+        if not found then
+            delete from taskmill.claim where session = _session and number = part.claim;
+        end if;
+    end loop;
 end $$;
 
 -- By the same holder before, who may have claimed the job once more since.
@@ -70,6 +85,7 @@ begin
         return;
     end if;
     news.changed := true;
+    perform taskmill.let_go(_session, array[held.claim]);
     if _state = 'queued' then
         if _kept then
             insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)

@@ -99,13 +99,14 @@ create table taskmill.expiry (
     primary key (expires_at, job)
 );
 
--- What a session claimed, a row for each turn; those that it holds no longer are taken out now and then.
+-- What a session claimed, a row for each turn, as long as it holds any of it; how many of these.
 create table taskmill.claim (
     session bigint not null,
     number bigint not null,
+    held integer not null,
     jobs bigint[] not null
 );
-create index claim_session on taskmill.claim (session, number);
+create unique index claim_session on taskmill.claim (session, number);
 
 -- What ended, a row for what ended in one turn and is kept as long: for pruning, and for the latest events. A job that was
 -- retried since, or deleted, is still named.
@@ -114,6 +115,9 @@ create table taskmill.ended (
     ended_at bigint not null,
     jobs bigint[] not null
 );
+-- To compress such numbers takes longer than to write them.
+alter table taskmill.claim alter jobs set storage external;
+alter table taskmill.ended alter jobs set storage external;
 create index ended_order on taskmill.ended (kept_for, ended_at);
 
 -- The attempts that did not end their job; the last one lies in the job's row.
