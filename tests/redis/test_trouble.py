@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any
 
@@ -127,6 +128,21 @@ class TestServerIsAway:
                 wait_for(lambda: "the store is back" in told()[-1], "it is told that it is over")
 
         assert [message.count("tried again and again") for message in during] == [1]
+
+    def test_who_waits_for_a_result_waits_through_it(self, own_server: servers.Redis) -> None:
+        with closing(Mill(f"{own_server.url}?timeout=1")) as mill, ThreadPoolExecutor() as pool:
+            double = mill.task(name="double")(lambda number: 2 * number)
+            result = double.enqueue(2)
+            faults = with_faults(mill)
+            own_server.kill()
+            waiting = pool.submit(result.get, timeout=DEADLINE)
+            wait_for(lambda: faults.count("inspection.outcome") > 1, "it has asked in vain, and asks again")
+            own_server.start()
+            with closing(Mill(own_server.url)) as other:
+                other.task(name="double")(lambda number: 2 * number)
+                other.worker(burst=True).run()
+
+            assert waiting.result(DEADLINE) == 4
 
     def test_the_first_call_after_a_restart_is_made_even_if_it_could_not_be_repeated(
         self, own_server: servers.Redis, open_store: OpenStore
