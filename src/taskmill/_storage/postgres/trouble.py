@@ -33,6 +33,10 @@ _OTHER_ADVICE = "check the URL, and that the server runs"
 _QUESTION = "Is the server running on that host and accepting TCP/IP connections?"
 
 
+class AlreadyStored(StoreRefused):
+    """A unique index says that it is there."""
+
+
 def is_collision(error: BaseException) -> bool:
     """Whether two got in each other's way, so that this one did nothing and may try again at once."""
     return isinstance(error, _COLLISIONS)
@@ -72,6 +76,8 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():
             advice = next((advice for said, advice in _ADVICE.items() if said in told), _OTHER_ADVICE)
             return StoreUnavailable(f"{where} cannot be used: {told}; {advice}")
+        case errors.UniqueViolation():
+            return AlreadyStored(f"{where} has this already: {told}")
         case psycopg.DataError() | psycopg.IntegrityError() | UnicodeError():
             return StoreRefused(f"{where} cannot hold this value: {told}")
         case _:
