@@ -506,6 +506,21 @@ class TestReplacement:
 
 
 class TestAskedInTheStore:
+    def test_it_stops_also_if_it_stood_still_meanwhile(
+        self, house: Callable[..., House], storage: MemoryStorage, clock: FakeClock
+    ) -> None:
+        home = house(grace=10)
+        process = home.start()
+        [own] = [state.session for state in storage.inspection.sessions() if state.kind == "supervisor"]
+        storage.sessions.ask_to_stop(own)
+        clock.travel(100)
+        storage.jobs.rescue()
+
+        home.step(60)
+
+        assert home.guardian.session != own
+        assert process.said[-1] == Stop(10)
+
     def test_it_stops_as_on_a_signal(self, house: Callable[..., House]) -> None:
         home = house(grace=10)
         process = home.start()
