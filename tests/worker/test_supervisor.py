@@ -339,6 +339,7 @@ class TestStop:
         home.start()
 
         home.supervisor.ask_to_stop()
+        home.step(0)
 
         [told] = [
             state.is_asked_to_stop for state in storage.inspection.sessions() if state.kind == "supervisor"
@@ -355,6 +356,7 @@ class TestStop:
         faults.break_down("sessions.ask_to_stop")
 
         home.supervisor.ask_to_stop()
+        home.step(0)
 
         assert isinstance(process.said[-1], Stop)
 
