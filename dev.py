@@ -70,6 +70,7 @@ def main(argv: list[str]) -> int:
     if command in SERVED and "--no-tests" not in rest:
         provide_servers()
         provide_terminal()
+        compile_package()
     if command == "simulate" and any(word.startswith("--store") for word in rest):
         provide_servers()
     if command in BROWSED and wants_browser(rest):
@@ -174,6 +175,11 @@ def provide_terminal() -> None:
     """Have the one in which `taskmill top` is tried; without it, that is skipped, or fails where CI is set."""
     if not shutil.which("tmux") and not apt_get("tmux"):
         print("dev.py: tmux could not be installed, so nothing is tried at a terminal", file=sys.stderr)
+
+
+def compile_package() -> None:
+    """Have the bytecode: where none is written, each of the thousand processes of the tests would compile it."""
+    run(PYTHON, "-m", "compileall", "-q", ROOT / "src")
 
 
 def missing_servers() -> list[str]:

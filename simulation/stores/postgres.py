@@ -56,9 +56,6 @@ class Clock(StrEnum):
     STEADY = "the server's steady clock"
 
 
-_CLOCKS = {clock.encode() for clock in Clock}
-
-
 class PostgresStore:
     """A database that is emptied; *way* is the one real connection to it, *eye* the witness's."""
 
@@ -200,9 +197,9 @@ class SimulatedConnection:
 
         return self._run(carry_out)
 
-    def text(self, statement: bytes, parameters: Sequence[bytes | None]) -> str:
+    def text(self, statement: str, parameters: Sequence[object]) -> str:
         """See `Connection`."""
-        return self._run(lambda way: way.text(statement, list(map(self._encoded, parameters))))
+        return self._run(lambda way: way.text(statement, list(map(self._server.given, parameters))))
 
     def cursor(self, **options: Any) -> Any:
         """See psycopg; in a transaction."""
@@ -220,11 +217,6 @@ class SimulatedConnection:
                 yield
         finally:
             self._is_inside = False
-
-    def _encoded(self, parameter: bytes | None) -> bytes | None:
-        if parameter not in _CLOCKS:
-            return parameter
-        return str(self._server.given(Clock(parameter.decode()))).encode()
 
     def _run(self, statement: Callable[[Connection], T]) -> T:
         if self._is_inside:

@@ -120,7 +120,8 @@ class TestCommands:
     def test_there_and_back(self, shell: Shell, folder: Path) -> None:
         store = SqliteStorage("jobs.db", durability="normal")
         store.jobs.add([a_job(str(number)) for number in range(450)])
-        assert shell("export", "out.ndjson", *URL) == (0, "", "")
+        told = "450 jobs, 0 schedules and 0 pauses exported to out.ndjson\n"
+        assert shell("export", "out.ndjson", *URL) == (0, "", told)
         assert stat.S_IMODE((folder / "out.ndjson").stat().st_mode) == 0o600
         answer = shell("import", "out.ndjson", "--url", "sqlite:///new.db", "--json")
         assert (answer.status, answer.json) == (0, {"stored": 450, "known": 0, "before": 0})
@@ -136,7 +137,9 @@ class TestCommands:
     def test_by_way_of_the_streams(self, shell: Shell, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = SqliteStorage("jobs.db", durability="normal")
         store.jobs.add([a_job("a")])
-        out = shell("export", "-", *URL).out
+        store.jobs.pause("default")
+        _, out, err = shell("export", "-", *URL)
+        assert err == "1 job, 0 schedules and 1 pause exported to standard output\n"
         monkeypatch.setattr("sys.stdin", io.StringIO(out))
         assert shell("import", "-", "--url", "sqlite:///new.db").out == "1 job imported\n"
         store.close()

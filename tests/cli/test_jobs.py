@@ -11,9 +11,10 @@ import pytest
 from taskmill import Mill, Result, State, Task
 from taskmill._cli.target import load
 from taskmill._core.crash import described
-from taskmill._core.job import NewJob
+from taskmill._core.job import KEPT_RELEASES, NewJob
 from tests.cli.process import Meeting
 from tests.cli.shell import Shell, Terminal
+from tests.conformance.builders import Worker, released
 
 NASTY = "\x1b[2J\u202eevil\r\n\x9b31m"
 
@@ -157,6 +158,19 @@ class TestShow:
         assert facts["Queue"] == "default, priority 5"
         assert facts["Ended"].startswith(result.job().ended_at.isoformat(timespec="microseconds"))
         assert (facts["Key"], facts["Tags"], facts["Headers"]) == ("k", "red", "tenant=7")
+
+    def test_a_job_that_was_given_back_very_often(
+        self, shell: Shell, mill: Mill, fail: Task[[str], None]
+    ) -> None:
+        result = fail.enqueue("no stock")
+        worker = Worker(mill.app.storage)
+        for _ in range(KEPT_RELEASES + 2):
+            worker.settle(worker.claim_one(), released(), started_at=mill.app.storage.now())
+
+        out = shell("jobs", "show", result.id).out
+
+        assert out.count("  1  released ") == KEPT_RELEASES
+        assert out.endswith("\n  and 2 runs that were given back, put off or taken over\n")
 
     def test_a_job_that_failed_with_all_its_attempts(
         self, shell: Shell, mill: Mill, fail: Task[[str], None]

@@ -93,6 +93,34 @@ class TestAdd:
         ]
         assert [(job.lock, job.headers, job.tags, job.expires_at is not None) for job in jobs] == kept * 12
 
+    def test_many_in_one_call_are_stored_as_each_by_itself(self, storage: Storage, clock: FakeClock) -> None:
+        own: list[dict[str, Any]] = [
+            {"queue": "mail"},
+            {"executor": "asyncio"},
+            {"priority": 5},
+            {"run_at": clock.wall() + HOUR},
+            {"delay": SECOND},
+            {"max_attempts": 4},
+            {"task": "send"},
+            {"expires_in": HOUR},
+            {"result_ttl": HOUR},
+            {"lock": "L"},
+            {"key": "K"},
+            {"tags": '["t"]'},
+            {"headers": '{"n":"3"}'},
+            {"pipeline": "p"},
+            {"args": '[["\\"ä\\\\, null"],{}]'},
+        ]
+        jobs = [a_job("first"), *(a_job(str(number), **one) for number, one in enumerate(own)), a_job("last")]
+        for job in jobs:
+            storage.jobs.add([job])
+        each_by_itself = storage.inspection.find()
+        storage.jobs.purge(queue=None, ended=False, limit=len(jobs))
+
+        storage.jobs.add(jobs)
+
+        assert storage.inspection.find() == each_by_itself
+
     def test_a_job_that_nobody_touched_has_neither_attempt_nor_ending(self, storage: Storage) -> None:
         storage.jobs.add([a_job("a")])
 

@@ -191,6 +191,7 @@ class TestAskedToStop:
         assert storage.sessions.is_asked_to_stop(worker.session) is True
         assert storage.sessions.is_asked_to_stop(other) is False
         assert [state.is_asked_to_stop for state in storage.inspection.sessions()] == [True, False]
+        assert [presence.is_stopping for presence in storage.health.census().sessions] == [True, False]
         assert storage.sessions.renew(worker.session) is True
         storage.jobs.add([a_job("a")])
         assert ids(worker.claim()) == ["a"]

@@ -12,7 +12,7 @@ import pytest
 
 from taskmill._core.event import Notice
 from taskmill._core.instant import DAY, HOUR, MINUTE, SECOND, from_datetime
-from taskmill._core.job import FAILED_TTL, ErrorInfo, Reason, State
+from taskmill._core.job import FAILED_TTL, KEPT_RELEASES, ErrorInfo, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import Storage
 from taskmill.testing import FakeClock
@@ -177,6 +177,25 @@ class TestTurnSettles:
         assert from_datetime(broken_off.ended_at) == started_at + 4 * SECOND
         assert broken_off.session == worker.session
         assert (burnt.number, burnt.outcome) == (1, "retrying")
+
+    def test_of_the_runs_that_were_given_back_the_newest_are_in_the_history(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        storage.jobs.add([a_job("a", max_attempts=9)])
+        texts = ErrorInfo("E", '[1,"released",null,1,null,1],', 'in "released", [1]')
+        worker.settle(worker.claim_one(), retrying(error=texts), started_at=storage.now())
+        starts = []
+        for _ in range(KEPT_RELEASES + 3):
+            clock.travel(1)
+            starts.append(storage.now())
+            worker.settle(worker.claim_one(), released(), started_at=starts[-1])
+
+        job = job_of(storage, "a")
+        burnt, *given_back = job.attempts
+        assert (burnt.outcome, burnt.error) == ("retrying", texts)
+        assert [from_datetime(each.started_at) for each in given_back if each.started_at] == starts[3:]
+        assert {each.outcome for each in given_back} == {"released"}
+        assert job.unlisted == 3
 
     @pytest.mark.parametrize(
         "transition, is_started",

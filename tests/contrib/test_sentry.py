@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -14,7 +17,43 @@ from sentry_sdk.transport import Transport
 
 from taskmill import Cancel, Mill, Snooze, current_job, every
 from taskmill._core.secrecy import HIDDEN
+from taskmill._storage.open import open_storage
 from taskmill.contrib.sentry import TaskmillIntegration
+from tests.cli.process import Programs
+from tests.conformance.builders import a_job
+
+APP = """
+    import json, os
+    import sentry_sdk
+    from sentry_sdk.integrations.logging import LoggingIntegration
+    from sentry_sdk.transport import Transport
+    from taskmill import Mill
+    from taskmill.contrib.sentry import TaskmillIntegration
+
+    mill = Mill("sqlite:///jobs.db")
+
+    class Written(Transport):
+        def capture_envelope(self, envelope):
+            with open(f"sent-{os.getpid()}", "a") as file:
+                for item in envelope.items:
+                    if item.type == "event":
+                        file.write(json.dumps(item.payload.json) + "\\n")
+
+    sentry_sdk.init(
+        dsn="http://key@localhost/1",
+        transport=Written(),
+        default_integrations=False,
+        integrations=[TaskmillIntegration(mill), LoggingIntegration()],
+    )
+
+    @mill.task(name="fail", executor="process")
+    def fail():
+        raise LookupError("nowhere")
+
+    @mill.task(name="leave", executor="process")
+    def leave():
+        raise SystemExit(3)
+"""
 
 
 class Kept(Transport):
@@ -114,6 +153,24 @@ def test_an_error_that_ends_its_job_is_reported_with_its_trace(mill: Mill, kept:
     assert error["tags"]["taskmill.task"] == "fail"
     assert error["contexts"]["taskmill"]["attempt"] == 2
     assert error["contexts"]["trace"]["trace_id"] == kept.transactions()[-1]["contexts"]["trace"]["trace_id"]
+
+
+def test_one_that_ran_in_a_process_of_its_own_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, programs: Programs
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("app.py").write_text(dedent(APP), encoding="utf-8")
+    with closing(open_storage("sqlite:///jobs.db")) as store:
+        store.jobs.add([a_job(task=name, executor="process", args="[[],{}]") for name in ("fail", "leave")])
+
+    assert programs.run("worker", "app", "--burst", "--process-slots", "1")[0] == 0
+
+    sent = [json.loads(line) for file in tmp_path.glob("sent-*") for line in file.read_text().splitlines()]
+    [reported] = [event for event in sent if "exception" in event]
+    [logged] = [event for event in sent if "exception" not in event]
+    assert reported["exception"]["values"][0]["value"] == "nowhere"
+    # An exit is no error that is reported, and the log tells of it.
+    assert "SystemExit" in logged["logentry"]["message"] % tuple(logged["logentry"]["params"])
 
 
 def test_it_is_reported_without_the_secrets_of_the_job(mill: Mill, kept: Kept) -> None:

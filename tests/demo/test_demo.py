@@ -29,7 +29,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told(folder: Path) -> subprocess.CompletedProcess[str]:
+def killed_child(folder: Path) -> int:
+    """A process of a demo that was killed there, with a job waiting for what this process held."""
+    demo = subprocess.Popen(DEMO, cwd=folder, stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "and a job waits for it" in line:
+            break
+    demo.kill()
+    demo.communicate()
+    return next(int(word) for word in line.split() if word.isdecimal())
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path, killed_child: int) -> subprocess.CompletedProcess[str]:
+    """A whole demo, where another one was killed before it."""
     return run(folder)
 
 
@@ -84,21 +98,12 @@ def test_the_commands_that_it_ends_with_work(told: subprocess.CompletedProcess[s
         assert "demo:" in done.stdout
 
 
-def test_a_killed_demo_leaves_no_process_and_no_obstacle_behind(tmp_path: Path) -> None:
-    demo = subprocess.Popen(DEMO, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        if "and a job waits for it" in line:
-            break
-    child = next(int(word) for word in line.split() if word.isdecimal())
-    demo.kill()
-    demo.communicate()
-
-    again = run(tmp_path)
-
-    assert again.returncode == exit_code.OK, again.stdout + again.stderr
+def test_a_killed_demo_leaves_no_process_and_no_obstacle_behind(
+    killed_child: int, told: subprocess.CompletedProcess[str]
+) -> None:
+    assert told.returncode == exit_code.OK, told.stdout + told.stderr
     with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+        os.kill(killed_child, 0)
 
 
 def test_ctrl_c_ends_it_with_a_sentence(tmp_path: Path) -> None:

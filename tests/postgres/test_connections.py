@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from taskmill._core.job import NewJob
 from taskmill._core.lifecycle import Settlement
 from taskmill._storage.base import Storage
 from taskmill._storage.open import open_storage
+from taskmill._storage.postgres.connection import Connection
 from taskmill.errors import StoreUnavailable
-from tests.conformance.builders import LEASE, Worker, a_job, ids, job_of, states_of, succeeded
+from tests.conformance.builders import LEASE, Worker, a_job, a_pipeline, ids, job_of, states_of, succeeded
 from tests.postgres.proxy import Proxy
 
 
@@ -33,14 +35,26 @@ def storage(empty_postgres: str, proxy: Proxy) -> Iterator[Storage]:
 
 
 class TestLostAnswers:
-    def test_a_job_is_stored_once(self, storage: Storage, proxy: Proxy) -> None:
+    @pytest.mark.parametrize(
+        "jobs",
+        [
+            [a_job("a")],
+            [a_job("a", key="k")],
+            [a_job("a"), a_job("b")],
+            [a_job("a"), a_job("b", key="k")],
+            a_pipeline("a", "b"),
+        ],
+        ids=["one", "one with a key", "two", "two with a key", "a pipeline"],
+    )
+    def test_a_job_is_stored_once(self, storage: Storage, proxy: Proxy, jobs: list[NewJob]) -> None:
         proxy.lose_answers = 1
 
-        added = storage.jobs.add([a_job("a"), a_job("b", key="k")])
+        added = storage.jobs.add(jobs)
 
         assert proxy.lost == 1
-        assert list(added) == ["a", "b"]
-        assert states_of(storage) == {"a": "queued", "b": "queued"}
+        assert list(added) == [job.job_id for job in jobs]
+        assert states_of(storage) == {job.job_id: job.state for job in jobs}
+        assert storage.health.verify() == []
 
     def test_a_turn_is_taken_once(self, storage: Storage, proxy: Proxy) -> None:
         worker = Worker(storage)
@@ -106,3 +120,28 @@ def test_a_turn_of_a_silent_session_that_stands_still_is_ended_and_its_jobs_are_
     storage.jobs.rescue()
 
     assert states_of(storage) == {"a": "queued"}
+
+
+class TestPrepared:
+    """Statements that the server was told of before, on a connection of which a pooler makes another one."""
+
+    @pytest.fixture
+    def connection(self, postgres_url: str) -> Iterator[Connection]:
+        with Connection.connect(postgres_url, autocommit=True, prepare_threshold=None) as connection:
+            yield connection
+
+    def test_one_that_is_not_known_there_is_sent_as_a_whole(self, connection: Connection) -> None:
+        assert connection.text("select $1", ["a"]) == "a"
+        connection.execute("deallocate all")
+
+        assert [connection.text("select $1", [text]) for text in "bc"] == ["b", "c"]
+
+    def test_one_whose_name_is_taken_there_is_sent_as_a_whole(
+        self, connection: Connection, postgres_url: str
+    ) -> None:
+        with Connection.connect(postgres_url, autocommit=True) as before:
+            before.text("select $1", ["a"])
+            [[name]] = before.execute("select name from pg_prepared_statements").fetchall()
+        connection.execute(f"prepare {name} as select 1".encode())
+
+        assert [connection.text("select $1", [text]) for text in "bc"] == ["b", "c"]

@@ -16,6 +16,7 @@ from taskmill._storage.migrations import Migration, migration
 from taskmill._storage.open import open_storage
 from taskmill._storage.postgres import naming, schema
 from taskmill._storage.postgres.connection import Connection
+from taskmill._storage.postgres.trouble import translate
 from taskmill.errors import BackupFailed, InvalidURL, NotAStore, SchemaTooNew, StoreUnavailable
 from tests.conformance.builders import Worker, a_job, ids, states_of, succeeded
 from tests.servers import free_port
@@ -261,3 +262,35 @@ def test_a_fork_uses_connections_of_its_own(empty_postgres: str) -> None:
 
     assert len(mill.app.storage.inspection.find()) == 3
     mill.close()
+
+
+def test_a_server_without_tls_is_told_to_who_requires_it(postgres_url: str) -> None:
+    store = open_storage(urlsplit(postgres_url)._replace(query="sslmode=require").geturl())
+
+    with pytest.raises(
+        StoreUnavailable, match="write sslmode=prefer or sslmode=disable in the URL, or set `ssl = on`"
+    ):
+        store.version()
+
+
+@pytest.mark.parametrize(
+    "said, advice",
+    [
+        (
+            'FATAL: no pg_hba.conf entry for host "::1", user "me", database "jobs", no encryption',
+            "sslmode=require",
+        ),
+        (
+            'FATAL: no pg_hba.conf entry for host "::1", user "me", database "jobs", SSL encryption',
+            "sslmode=disable",
+        ),
+        ('root certificate file "/root/.postgresql/root.crt" does not exist', "sslrootcert=/path"),
+        ("SSL error: certificate verify failed", "sslrootcert=/path"),
+        ('server certificate for "one" does not match host name "other"', "sslmode=verify-ca"),
+        ("FATAL: connection requires a valid client certificate", "sslcert=/path&sslkey=/path"),
+    ],
+)
+def test_what_is_in_the_way_of_tls_is_told_with_what_to_write(said: str, advice: str) -> None:
+    told = str(translate(psycopg.OperationalError(said), "postgresql://db/jobs", 5.0))
+
+    assert told.partition(said)[2].count(advice) == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from itertools import islice
 from typing import Any
 
 import pytest
@@ -128,6 +128,21 @@ class TestServerIsAway:
                 wait_for(lambda: "the store is back" in told()[-1], "it is told that it is over")
 
         assert [message.count("tried again and again") for message in during] == [1]
+
+    def test_who_waits_for_a_result_waits_through_it(self, own_server: servers.Redis) -> None:
+        with closing(Mill(f"{own_server.url}?timeout=1")) as mill, ThreadPoolExecutor() as pool:
+            double = mill.task(name="double")(lambda number: 2 * number)
+            result = double.enqueue(2)
+            faults = with_faults(mill)
+            own_server.kill()
+            waiting = pool.submit(result.get, timeout=DEADLINE)
+            wait_for(lambda: faults.count("inspection.outcome") > 1, "it has asked in vain, and asks again")
+            own_server.start()
+            with closing(Mill(own_server.url)) as other:
+                other.task(name="double")(lambda number: 2 * number)
+                other.worker(burst=True).run()
+
+            assert waiting.result(DEADLINE) == 4
 
     def test_the_first_call_after_a_restart_is_made_even_if_it_could_not_be_repeated(
         self, own_server: servers.Redis, open_store: OpenStore
@@ -260,7 +275,25 @@ class TestWrongServer:
             store = open_store(server.url)
             with pytest.raises(UnsafeServer, match="set maxmemory-policy to noeviction"):
                 store.jobs.add([a_job()])
-            assert "eviction" in {finding.name for finding in islice(store.health.findings(), 2)}
+            with closing(Mill(server.url)) as mill:
+                refused = mill.doctor()[0]
+                others = {finding.name for finding in mill.doctor()[1:]}
+
+        assert (refused.name, refused.severity) == ("eviction", "error")
+        assert "set maxmemory-policy to noeviction" in refused.advice
+        assert others == {"persistence"}
+
+    def test_one_that_began_to_throw_jobs_away_is_told_with_what_is_in_it(
+        self, own_server: servers.Redis, open_store: OpenStore, name: str
+    ) -> None:
+        open_store(own_server.url).jobs.add([a_job()])
+        with redis.Redis.from_url(own_server.url) as client:
+            client.config_set("maxmemory-policy", "allkeys-lru")
+
+        with closing(Mill(f"{own_server.url}?name={name}")) as mill:
+            found = {finding.name for finding in mill.doctor()}
+
+        assert found == {"eviction", "no-worker"}
 
     def test_one_that_loses_jobs_is_warned_of(
         self, open_store: OpenStore, caplog: pytest.LogCaptureFixture

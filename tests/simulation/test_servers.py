@@ -64,7 +64,8 @@ def test_what_goes_wrong_in_redis_is_noticed(redis_url: str, monkeypatch: pytest
 
     def unfenced(name: str) -> scripts.Script:
         sound = find(name)
-        return sound._replace(text=sound.text.replace("row[FENCE] + 1", "row[FENCE]"))
+        text = sound.text.replace("row[FENCE] + 1", "row[FENCE]").replace("'>I4', fence + 1", "'>I4', fence")
+        return sound._replace(text=text)
 
     monkeypatch.setattr(scripts, "script", unfenced)
 

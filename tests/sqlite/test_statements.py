@@ -66,6 +66,7 @@ HOT = {
     "jobs.lifetimes": ["taskmill_job_ended"],
     "jobs.outlived": ["taskmill_job_ended", "taskmill_job_pipeline"],
     "jobs.delete_payloads": ["job"],
+    "jobs.forget_released": ["taskmill_attempt_job"],
     "jobs.delete_attempts": ["taskmill_attempt_job"],
     "jobs.delete_sheets": ["job"],
     "jobs.delete": ["rowid"],

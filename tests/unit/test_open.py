@@ -87,6 +87,10 @@ def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest.Monke
         ("redis://host?name={jobs}", "name={jobs} is no name of a mill"),
         ("redis://host?name=", "name= is no name of a mill"),
         ("valkeys://host?timeout=soon", "timeout=soon is no number of seconds"),
+        (
+            "postgresql://host/jobs?sslmode=requir",
+            "sslmode=requir (did you mean 'require'?) is none of disable, ",
+        ),
         ("reddis://host", "there is no store 'reddis' (did you mean 'redis'?), only"),
         ("sqlite3:///jobs.db", "there is no store 'sqlite3' (did you mean 'sqlite'?), only"),
         ("postgressql://host/jobs", "there is no store 'postgressql' (did you mean 'postgresql'?), only"),

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,16 @@ from taskmill.errors import (
     JobCancelled,
     JobExpired,
     JobFailed,
+    NotAStore,
     ResultNotKept,
     ResultTimeout,
-    StoreBusy,
+    StoreError,
+    StoreUnavailable,
     WouldDeadlock,
 )
 from taskmill.testing import FakeClock
 from tests.unit.little_worker import LittleWorker
+from tests.worker.builders import DEADLINE, Faults, busy, wait_for, with_faults
 
 
 @pytest.fixture
@@ -298,22 +302,65 @@ class TestAwait:
 
         asyncio.run(main())
 
-    def test_trouble_with_the_store_is_raised_to_those_who_wait(
-        self, add: Any, monkeypatch: pytest.MonkeyPatch
+
+Get = Callable[..., Any]
+
+
+def by_get(result: Result[Any], timeout: float | None) -> Any:
+    return result.get(timeout=timeout)
+
+
+def by_aget(result: Result[Any], timeout: float | None) -> Any:
+    return asyncio.run(result.aget(timeout=timeout))
+
+
+@pytest.mark.parametrize("get", [by_get, by_aget])
+class TestStoreInTrouble:
+    @pytest.fixture
+    def faults(self, mill: Mill) -> Faults:
+        return with_faults(mill)
+
+    @pytest.mark.parametrize("timeout", [DEADLINE, None])
+    @pytest.mark.parametrize("error", [busy(), StoreUnavailable("away")], ids=["busy", "unavailable"])
+    def test_it_is_waited_for(
+        self, get: Get, timeout: float | None, error: StoreError, mill: Mill, caplog: pytest.LogCaptureFixture
     ) -> None:
-        async def main() -> None:
-            result = await add.aenqueue(2, 3)
-            waiting = asyncio.ensure_future(result.aget(timeout=45))
-            await asyncio.sleep(0.02)
-            monkeypatch.setattr(type(add.app.storage.inspection), "outcome", busy)
-            with pytest.raises(StoreBusy):
-                await waiting
+        faults, worker = with_faults(mill), LittleWorker(mill)
+        result = mill.task(name="add")(lambda a, b: a + b).enqueue(2, 3)
+        faults.break_down("inspection.outcome", error)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(get, result, timeout)
+            wait_for(lambda: faults.count("inspection.outcome") > 2, "it is asked again")
+            worker.run_all()
+            faults.heal()
 
-        asyncio.run(main())
+            assert waiting.result(DEADLINE) == 5
+        assert caplog.messages == [f"{error}; the result of job {result.id} is waited for all the same"]
 
+    def test_at_the_end_what_was_true_last_is_raised(self, get: Get, add: Any, faults: Faults) -> None:
+        away = add.enqueue(2, 3)
+        faults.break_down("inspection.outcome", StoreUnavailable("away"))
+        with pytest.raises(StoreUnavailable):
+            get(away, 0.02)
+        faults.heal()
+        faults.plan("inspection.outcome", StoreUnavailable("away"))
 
-def busy(inspection: object, job_id: str) -> None:
-    raise StoreBusy("jobs.db", 5.0, "process 1")
+        with pytest.raises(ResultTimeout):
+            get(add.enqueue(2, 3), 1)
+
+    def test_who_does_not_wait_is_told_at_once(self, get: Get, add: Any, faults: Faults) -> None:
+        faults.break_down("inspection.outcome", StoreUnavailable("away"))
+
+        with pytest.raises(StoreUnavailable):
+            get(add.enqueue(2, 3), 0)
+
+        assert faults.count("inspection.outcome") == 1
+
+    def test_what_waiting_does_not_help_is_raised_at_once(self, get: Get, add: Any, faults: Faults) -> None:
+        faults.break_down("inspection.outcome", NotAStore("damaged"))
+
+        with pytest.raises(NotAStore):
+            get(add.enqueue(2, 3), None)
 
 
 def test_nobody_is_left_watching(mill: Mill, add: Any, worker: LittleWorker) -> None:

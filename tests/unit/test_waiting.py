@@ -62,6 +62,15 @@ def test_nobody_is_there_to_run_it(storage: MemoryStorage) -> None:
     assert why(storage) == [Cause("no-worker", "no worker is alive")]
 
 
+def test_who_stops_takes_it_no_more(storage: MemoryStorage) -> None:
+    serve(storage)
+    storage.jobs.add([a_job("a")])
+    for state in storage.inspection.sessions():
+        storage.sessions.ask_to_stop(state.session)
+
+    assert why(storage) == [Cause("no-worker", "the workers that live are all stopping")]
+
+
 def test_others_come_first(storage: MemoryStorage, clock: FakeClock) -> None:
     serve(storage)
     storage.jobs.add([a_job("a", priority=-3), a_job(), a_job(queue="x")])

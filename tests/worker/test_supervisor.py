@@ -334,6 +334,30 @@ class TestStop:
         assert (before, home.supervisor.is_over, home.supervisor.status) == (False, True, 0)
         assert len(home.started) == 2
 
+    def test_it_is_noted_for_people(self, house: Callable[..., House], storage: MemoryStorage) -> None:
+        home = house()
+        home.start()
+
+        home.supervisor.ask_to_stop()
+
+        [told] = [
+            state.is_asked_to_stop for state in storage.inspection.sessions() if state.kind == "supervisor"
+        ]
+        assert told is True
+
+    def test_where_the_store_is_in_trouble_it_stops_all_the_same(
+        self, storage: MemoryStorage, clock: FakeClock
+    ) -> None:
+        faults = Faults()
+        faulty: Any = FaultyStorage(storage, faults)
+        home = House(faulty, clock)
+        process = home.start()
+        faults.break_down("sessions.ask_to_stop")
+
+        home.supervisor.ask_to_stop()
+
+        assert isinstance(process.said[-1], Stop)
+
     def test_one_that_is_not_ready_is_not_waited_for(self, house: Callable[..., House]) -> None:
         home = house()
         home.step()

@@ -17,6 +17,7 @@ from taskmill import Context, Mill
 from taskmill._app import steering
 from taskmill._core.event import Event
 from taskmill._core.job import State
+from taskmill._core.waiting import Cause, causes
 from taskmill._worker import worker as worker_module
 from taskmill._worker.options import WorkerOptions
 from taskmill._worker.place import Place
@@ -243,6 +244,21 @@ class TestStopping:
         assert result.state is State.SUCCEEDED
         assert mill.app.storage.inspection.sessions() == []
         assert steering.stop_worker(mill.app, session.session) is False
+
+    def test_while_it_stops_people_see_that_it_does(self, mill: Mill) -> None:
+        gate = Gate()
+        a_gated_task(mill, gate).enqueue()
+        waits = mill.task(name="waits")(lambda: None).enqueue()
+        with mill.worker(threads=1, grace=FOR_EVER) as worker:
+            gate.wait_for(1)
+            [before] = mill.app.storage.inspection.sessions()
+            worker.ask_to_stop()
+            wait_for(lambda: mill.app.storage.inspection.sessions()[0].is_asked_to_stop, "it is noted")
+            found = causes(waits.job(), mill.app.storage.health.census())
+            gate.open()
+
+        assert before.is_asked_to_stop is False
+        assert found == [Cause("no-worker", "the workers that live are all stopping")]
 
     def test_a_burst_runs_what_is_due_and_ends(self, mill: Mill) -> None:
         @mill.task

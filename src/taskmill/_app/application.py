@@ -17,6 +17,7 @@ from taskmill._app.context import Context, awaited_threads, give_way
 from taskmill._app.holdings import Holdings
 from taskmill._app.parameters import annotations_of
 from taskmill._app.registry import TaskRegistry
+from taskmill._app.reported import Reported
 from taskmill._app.signals import Signals
 from taskmill._app.watch import EndWatch
 from taskmill._core.event import EventKind, Notice
@@ -51,6 +52,7 @@ class Application:
     - `wrappers` go around each attempt, `enqueue_wrappers` around each storing of jobs, the first one outermost; hooks
       around each worker.
     - `periodics`: the tasks with a schedule, by the name of the schedule.
+    - `reported`: attempts whose errors were told to a service that hears of the log, too.
     - `meter` counts what becomes of jobs in this process, where that is wanted.
     - `lease` in microseconds, `payload_limit` in bytes.
     """
@@ -83,6 +85,7 @@ class Application:
         self.start_hooks: list[Hook] = []
         self.stop_hooks: list[Hook] = []
         self.meter: Meter | None = None
+        self.reported = Reported()
         self.periodics: dict[str, Periodic] = {}
         self.holdings = Holdings(lambda: self.storage, self.lease)
         self.watch = EndWatch(lambda: self.storage)

@@ -20,6 +20,9 @@ from taskmill.errors import (
     JobFailed,
     ResultNotKept,
     ResultTimeout,
+    StoreBusy,
+    StoreError,
+    StoreUnavailable,
     WouldDeadlock,
 )
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
     from taskmill._storage.base import Outcome
 
 R_co = TypeVar("R_co", covariant=True)
+
+# Seconds until a coroutine looks again where the store was in trouble.
+_AGAIN = 0.2
 
 
 class Result(Generic[R_co]):
@@ -56,13 +62,16 @@ class Result(Generic[R_co]):
 
         Waits at most *timeout* seconds (None: as long as it takes; 0: not at all). It is the final outcome
         that counts: a failed attempt that will be repeated has not ended the job. The process that
-        has the result wakes the caller.
+        has the result wakes the caller. A store that is away or busy is waited for as well: within *timeout* it is
+        asked again and again, which is in the log once.
 
         Raises:
             JobFailed: the last attempt failed; carries its error and traceback as text.
             JobCancelled: it was revoked, or a step before it did not succeed; JobExpired: not started in
             time. ResultTimeout: it has not ended yet; it goes on.
             ResultNotKept: the store does not hold it (any more).
+            StoreUnavailable, StoreBusy: so it was at the last look within *timeout*; other errors of the store come
+                at once.
             WouldDeadlock: the caller is a task itself, and the job may need the slot that it occupies;
                 *inside_task* waits nevertheless.
             ValueError: *timeout* is no duration.
@@ -155,13 +164,12 @@ class Result(Generic[R_co]):
         # First the bell, then the look: an end between the two is not missed.
         forget = self._app.storage.wake.on_end(self.id, woken.set)
         try:
-            seen = self._look()
-            self._check_waiting(seen, timeout, inside_task=inside_task)
+            seen = self._look_again(None, timeout, inside_task=inside_task)
             for pause in pauses(timeout, self._app.storage.wake.patience):
-                if seen.state.is_final:
+                if _is_final(seen):
                     break
                 woken.wait(pause)
-                seen = self._look()
+                seen = self._look_again(seen, timeout, inside_task=inside_task)
         finally:
             forget()
         return self._final(seen, timeout)
@@ -177,14 +185,16 @@ class Result(Generic[R_co]):
 
         forget = self._app.watch.add(self.id, ring)
         try:
-            seen = await in_thread(self._look)
-            self._check_waiting(seen, seconds, inside_task=inside_task)
+            seen = await in_thread(self._look_again, None, seconds, inside_task=inside_task)
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    while not seen.state.is_final:
-                        await woken.wait()
+                    while not _is_final(seen):
+                        # Who watches rings when the job has ended, not when trouble is over.
+                        with suppress(TimeoutError):
+                            async with asyncio.timeout(_AGAIN if isinstance(seen, StoreError) else None):
+                                await woken.wait()
                         woken.clear()
-                        seen = await in_thread(self._look)
+                        seen = await in_thread(self._look_again, seen, seconds, inside_task=inside_task)
         finally:
             forget()
         return self._final(seen, seconds)
@@ -197,13 +207,30 @@ class Result(Generic[R_co]):
             self._ending = seen
         return seen
 
+    def _look_again(
+        self, before: Outcome | StoreError | None, timeout: float | None, *, inside_task: bool
+    ) -> Outcome | StoreError:
+        """As `_look` for who waits; the error, after *before*, where another look may find the store well again."""
+        try:
+            seen = self._look()
+        except (StoreBusy, StoreUnavailable) as error:
+            if timeout == 0:
+                raise
+            if not isinstance(before, StoreError):
+                _log_trouble(error, self.id)
+            return error
+        self._check_waiting(seen, timeout, inside_task=inside_task)
+        return seen
+
     def _check_waiting(self, seen: Outcome, timeout: float | None, *, inside_task: bool) -> None:
         if inside_task or timeout == 0 or seen.state.is_final:
             return
         if job_in_progress() or is_driving.get():
             raise WouldDeadlock
 
-    def _final(self, seen: Outcome, timeout: float | None) -> Outcome:
+    def _final(self, seen: Outcome | StoreError, timeout: float | None) -> Outcome:
+        if isinstance(seen, StoreError):
+            raise seen
         if not seen.state.is_final:
             raise ResultTimeout(self.id, timeout or 0, seen.state)
         return seen
@@ -242,6 +269,18 @@ class PipelineResult(Result[R_co]):
         from taskmill._app import notebook  # noqa: PLC0415  (only notebooks ask)
 
         return notebook.of_pipeline(self._app, [step.id for step in self.steps], self._task)
+
+
+def _log_trouble(error: StoreError, job_id: str) -> None:
+    import logging  # noqa: PLC0415  (7 ms of the import, and seldom needed)
+
+    logging.getLogger("taskmill.result").warning(
+        "%s; the result of job %s is waited for all the same", error, job_id
+    )
+
+
+def _is_final(seen: Outcome | StoreError) -> bool:
+    return not isinstance(seen, StoreError) and seen.state.is_final
 
 
 def _seconds(timeout: Duration | None) -> float | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from taskmill._app.exports import export
 from taskmill._cli import exit_code, store
-from taskmill._cli.output import put
+from taskmill._cli.output import note, put
 from taskmill._cli.parser import Parser
+from taskmill._cli.text import contents
 from taskmill._core.identity import new_job_id
 from taskmill.errors import BackupFailed
 
@@ -31,13 +33,24 @@ def configure(parser: Parser) -> None:
 def run(arguments: Any) -> int:
     """Write the lines."""
     with store.open_app(arguments) as app:
-        lines = export(app.storage)
+        counts: Counter[str] = Counter()
+        lines = _counted(export(app.storage), counts)
         if arguments.file == "-":
             for line in lines:
                 put(line)
         else:
             _write(Path(arguments.file), lines)
+    place = "standard output" if arguments.file == "-" else arguments.file
+    note(f"{contents(counts['job'], counts['schedule'], counts['pause'])} exported to {place}")
     return exit_code.OK
+
+
+def _counted(lines: Iterable[str], counts: Counter[str]) -> Iterator[str]:
+    """The lines as they are; *counts*: how many there were of each kind."""
+    for line in lines:
+        # The name of their only member.
+        counts[line.split('"', 2)[1]] += 1
+        yield line
 
 
 def _write(file: Path, lines: Iterable[str]) -> None:

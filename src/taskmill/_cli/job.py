@@ -132,6 +132,8 @@ def as_text(
         yield "Earlier attempts"
         for attempt in job.attempts:
             yield from _attempt(attempt)
+        if job.unlisted:
+            yield f"  and {counted(job.unlisted, 'run')} that were given back, put off or taken over"
     if steps:
         yield ""
         yield "Pipeline"

@@ -11,6 +11,7 @@ from taskmill._cli import exit_code, store
 from taskmill._cli.output import put, put_json
 from taskmill._cli.parser import Parser
 from taskmill._cli.progress import Progress
+from taskmill._cli.text import contents
 from taskmill._core.wording import clean, counted, listed
 from taskmill._storage.open import open_storage
 from taskmill._storage.urls import shown
@@ -57,8 +58,7 @@ def run(arguments: Any) -> int:
 
 
 def _as_text(moved: Moved) -> str:
-    jobs, schedules = counted(moved.jobs, "job"), counted(moved.schedules, "schedule")
-    return f"{jobs}, {schedules} and {counted(moved.pauses, 'pause')} moved"
+    return f"{contents(moved.jobs, moved.schedules, moved.pauses)} moved"
 
 
 def _tell(message: str) -> None:

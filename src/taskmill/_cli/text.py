@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
-from taskmill._core.wording import clean
+from taskmill._core.wording import clean, counted
 
 _GAP = "  "
 _CUT = "..."
@@ -64,6 +64,11 @@ def shortened(text: str, longest: int) -> str:
     if len(text) <= longest:
         return text
     return f"{text[:longest]}{_CUT} ({len(text) - longest:,} more characters, all of them with --json)"
+
+
+def contents(jobs: int, schedules: int, pauses: int) -> str:
+    """``61,204 jobs, 3 schedules and 1 pause``, of what is taken from one store to another."""
+    return f"{counted(jobs, 'job')}, {counted(schedules, 'schedule')} and {counted(pauses, 'pause')}"
 
 
 def table(

@@ -22,7 +22,10 @@ class Serves(NamedTuple):
 
 
 class Presence(NamedTuple):
-    """A session that has not ended; `serves` is None where it runs no jobs; `held` counts jobs and locks."""
+    """A session that has not ended; `serves` is None where it runs no jobs; `held` counts jobs and locks.
+
+    One that `is_stopping` takes no more jobs, though it may finish those that it runs.
+    """
 
     session: int
     kind: str
@@ -31,6 +34,7 @@ class Presence(NamedTuple):
     life: Life
     serves: Serves | None
     held: int
+    is_stopping: bool = False
 
 
 class Waiting(NamedTuple):
@@ -98,8 +102,17 @@ class Census:
 
     @property
     def working(self) -> Sequence[Serves]:
-        """What the workers that live take."""
-        return [each.serves for each in self.sessions if each.life == "alive" and each.serves]
+        """What the workers take that live, and go on to take jobs."""
+        return [each.serves for each in self._workers if each.serves and not each.is_stopping]
+
+    @property
+    def lack_of_workers(self) -> str:
+        """Why nobody is `working`, in words."""
+        return "the workers that live are all stopping" if self._workers else "no worker is alive"
+
+    @property
+    def _workers(self) -> Sequence[Presence]:
+        return [each for each in self.sessions if each.life == "alive" and each.serves]
 
     def waits(self) -> dict[str, int]:
         """For how long the first due job of each queue has been waiting, where there is one."""

@@ -36,7 +36,7 @@ def diagnose(census: Census) -> Iterator[Finding]:
 def _no_worker(census: Census) -> Iterator[Finding]:
     due = [waiting for waiting in census.waiting if waiting.due]
     if due and not census.working:
-        yield error("no-worker", f"{_due(due, census.now)}, and no worker is alive", _START)
+        yield error("no-worker", f"{_due(due, census.now)}, and {census.lack_of_workers}", _START)
 
 
 def _unserved(census: Census) -> Iterator[Finding]:
@@ -194,7 +194,7 @@ def _schedules(census: Census) -> Iterator[Finding]:
     left_over = [schedule for schedule in late if working and schedule.task not in known]
     missed = [schedule for schedule in late if schedule not in left_over]
     if missed:
-        why = "though a worker knows their task" if working else "and no worker is alive"
+        why = "though a worker knows their task" if working else f"and {census.lack_of_workers}"
         yield warning(
             "missed-schedules",
             f"{_overdue(missed, late, census.now)}, {why}",

@@ -18,6 +18,8 @@ DEFAULT_QUEUE = "default"
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -100, 100
 RESULT_TTL = 1 * DAY
 FAILED_TTL = 30 * DAY
+# So many of the runs that were given back are in the history of a job.
+KEPT_RELEASES = 50
 
 
 class State(StrEnum):

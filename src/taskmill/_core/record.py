@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from taskmill._core.job import ErrorInfo, State
+from taskmill._core.job import KEPT_RELEASES, ErrorInfo, State
 from taskmill._core.journal import Sheet
 from taskmill._core.remark import Progress
 
@@ -16,7 +16,8 @@ class Attempt:
 
     A run that took its process down (outcome "crashed") and one that its worker gave back before its end ("released")
     were handed back, so the next one has the same number. One whose worker died beside it, and one that was snoozed,
-    have no entry.
+    have no entry. Of those that were released, a job keeps the newest KEPT_RELEASES: one that takes longer than its
+    workers live is released each time.
     """
 
     number: int
@@ -80,6 +81,14 @@ class Job:
     attempts: tuple[Attempt, ...] = field(default=())
     progress: Progress | None = None
     sheets: tuple[Sheet, ...] = field(default=())
+
+    @property
+    def unlisted(self) -> int:
+        """How many of its runs `attempts` has no entry of, once it does not keep all that were released; 0 before."""
+        if sum(attempt.outcome == "released" for attempt in self.attempts) < KEPT_RELEASES:
+            return 0
+        is_in_the_row = self.state is State.RUNNING or self.state.is_final
+        return max(0, self.fence - len(self.attempts) - is_in_the_row)
 
     @property
     def began_at(self) -> datetime | None:

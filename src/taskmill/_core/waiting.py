@@ -114,7 +114,7 @@ def _lock(name: str, census: Census) -> Cause:
 def _lack(job: Job, census: Census) -> Cause | None:
     """Workers that it could do with."""
     if not census.working:
-        return Cause("no-worker", "no worker is alive")
+        return Cause("no-worker", census.lack_of_workers)
     if job.is_suspect:
         # Whoever serves its queue runs it alone.
         return None

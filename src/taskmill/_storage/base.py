@@ -372,7 +372,8 @@ class SessionStore(ABC):
     def ask_to_stop(self, session: int) -> bool:
         """Ask the process of a session to come to an end; False where it was asked before, or is gone.
 
-        Nothing else follows from it: whoever renews the session asks now and then whether it `is_asked_to_stop`.
+        Nothing else follows from it: whoever renews the session asks now and then whether it `is_asked_to_stop`. A
+        process that was told so in another way notes it by this, for people.
         """
 
     @abstractmethod

@@ -142,6 +142,12 @@ class Guardian:
         except StoreError:
             return False
 
+    def note_stopping(self) -> None:
+        """Let people see that this worker comes to its end; where the store is in trouble, they do not."""
+        if self._storage is not None and self.session is not None:
+            with suppress(StoreError):
+                self._storage.sessions.ask_to_stop(self.session)
+
     def close(self) -> None:
         """Try once to do what is left, end its session, and let go of the store.
 

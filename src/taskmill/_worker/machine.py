@@ -258,6 +258,11 @@ class Machine:
         self.claim_no_more()
         self._withdraw_all()
 
+    def note_stopping(self) -> None:
+        """Let people see that no more jobs are taken here; where the store is in trouble, they do not."""
+        with suppress(StoreError):
+            self._storage.sessions.ask_to_stop(self.tenure.session)
+
     def outlasting(self) -> Sequence[Claimed]:
         """What still runs and could not be ended: it goes back with the session, or with the process."""
         running = [*self._threads.running().values(), *(self._loop.running() if self._loop else ())]

@@ -299,6 +299,8 @@ class Supervisor:
                 child.kill()
             else:
                 self._tell_to_stop(child, grace)
+        if self._asked == 1:
+            self._guardian.note_stopping()
 
     def reload(self, what: str) -> None:
         """The files of the application have changed: let others take the place of all children, and those end."""

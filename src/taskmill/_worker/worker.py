@@ -222,6 +222,7 @@ class Worker:
             self._deadline = time.monotonic() + self._options.grace
         if under_way := machine.awaited_load():
             self._tell_of_drain(machine, counted(under_way, "job"))
+            machine.note_stopping()
         while machine.awaited_load() > 0 and time.monotonic() < self._deadline and not machine.tenure.lost:
             self._step(machine)
         self._interrupt(machine)

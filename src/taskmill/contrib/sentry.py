@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
 _ORIGIN = "auto.queue.taskmill"
-_REMEMBERED = 1_000
 _NO_SLUG = re.compile(r"[^a-z0-9_-]+")
 
 
@@ -54,8 +52,6 @@ class TaskmillIntegration(Integration):
         self._mill = mill
         self._retried = retried
         self._monitors = monitors
-        # The latest ones, by job and fence.
-        self._reported: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
         mill.wrap_enqueue(self.publish)
         mill.wrap(self.process)
 
@@ -102,13 +98,13 @@ class TaskmillIntegration(Integration):
                     raise
                 except Exception as error:
                     if self._is_to_be_reported(context, error):
-                        self._reported.append((context.id, context.fence))
+                        self._mill.app.reported.note(context.claimed)
                         _report(error, scrubber(self._mill.app, context.claimed))
                     raise
 
     def has_reported(self, claimed: Claimed) -> bool:
-        """Whether an error of that attempt was reported here."""
-        return (claimed.job_id, claimed.fence) in self._reported
+        """Whether an error of that attempt was reported, in whichever process it ran."""
+        return claimed in self._mill.app.reported
 
     def _monitor(self, task: str) -> AbstractContextManager[object]:
         names = [name for name, periodic in self._mill.app.periodics.items() if periodic.task.name == task]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from taskmill._core import lifecycle
 from taskmill._core.event import EventKind, Notice
 from taskmill._core.instant import moment_of, to_datetime
-from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, Reason, State
+from taskmill._core.job import KEPT_RELEASES, Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.base import ScheduleState
@@ -179,6 +179,9 @@ class Changes:
             session=row.session,
         )
         row.attempts.append(attempt)
+        released = [each for each in row.attempts if each.outcome == "released"]
+        if len(released) > KEPT_RELEASES:
+            row.attempts.remove(released[0])
 
     # --- from the queue to a session
 

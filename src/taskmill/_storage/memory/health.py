@@ -62,6 +62,7 @@ class MemoryHealth(Health):
             serves=known.serves,
             held=len(changes.tables.held_by(session))
             + sum(lock.session == session and lock.row is None for lock in changes.tables.locks.values()),
+            is_stopping=known.is_asked_to_stop,
         )
 
     def verify(self) -> Sequence[Violation]:

@@ -12,12 +12,14 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import Conninfo
 
+from taskmill._core.wording import nearest
 from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.urls import check_options
 from taskmill.errors import InvalidURL
 
 DEFAULT_TIMEOUT = 5.0
 DEFAULT_CONNECTIONS = 10
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _OPTIONS = ("timeout", "connections", "listen")
 
 # A peer that is gone without a word is noticed within 15 s, where the URL says nothing else: while nothing is under way
@@ -83,6 +85,9 @@ def address(url: str, shown: str) -> Address:
         # It quotes what it cannot read, which may be a part of the password.
         told = re.sub('".*"', '"***"', str(error), flags=re.DOTALL)
         raise InvalidURL(shown, " ".join(told.split())) from None
+    if given.get("sslmode", "prefer") not in _SSL_MODES:
+        hint = nearest(given["sslmode"], _SSL_MODES)
+        raise InvalidURL(shown, f"sslmode={given['sslmode']}{hint} is none of {', '.join(_SSL_MODES)}")
     timeout = _timeout(shown, own)
     fixed = {
         "client_encoding": "UTF8",

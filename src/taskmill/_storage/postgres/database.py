@@ -64,8 +64,7 @@ class Database:
 
     def text(self, statement: str, parameters: Sequence[object]) -> str:
         """The only value of the only row, of a statement with ``$1`` and so on; as `rows` otherwise."""
-        encoded = [None if value is None else str(value).encode() for value in parameters]
-        return self.run(lambda connection: connection.text(statement.encode(), encoded))
+        return self.run(lambda connection: connection.text(statement, parameters))
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run *work*, as `rows` does with a statement."""

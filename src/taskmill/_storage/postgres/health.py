@@ -78,8 +78,9 @@ def _presences(rows: Sequence[Sequence[Any]]) -> list[Presence]:
             life=life_of(sessions[session], sessions.get(parent)),
             serves=serves_of(serves),
             held=held,
+            is_stopping=bool(is_asked),
         )
-        for session, parent, _, _, _, _, kind, host, pid, serves, held in rows
+        for session, parent, _, _, _, _, kind, host, pid, serves, held, is_asked in rows
     ]
 
 

@@ -1,7 +1,7 @@
 -- name: sessions
 select k.id, k.parent, k.process, k.boot, k.slots, k.is_silent, s.kind, s.host, s.pid, s.serves,
     (select count(*) from taskmill.held_by(s.id))
-    + (select count(*) from taskmill.lock where session = s.id and job is null)
+    + (select count(*) from taskmill.lock where session = s.id and job is null), s.is_asked_to_stop
 from taskmill.known_sessions(%(monotonic)s) k join taskmill.session s using (id) order by k.id;
 
 -- name: waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from taskmill._core import lifecycle
@@ -12,12 +13,14 @@ from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import MOST_CRASHES, Settlement
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.callers.base import Entry
+from taskmill._storage.postgres.calls import as_columns, values
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.frontier import Frontier
 from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.news import News
 from taskmill._storage.postgres.sessions import PostgresSessions
+from taskmill._storage.postgres.trouble import AlreadyStored
 from taskmill._storage.postgres.version import Version
 from taskmill._storage.postgres.within import PostgresEntry
 from taskmill._storage.rows import error_text
@@ -39,15 +42,31 @@ class PostgresJobs(JobStore):
         calls = tuple(jobs)
         if not calls:
             return []
-        rows = json.dumps([as_row(call) for call in calls])
-        added = json.loads(self._database.text(SQL.add, (rows, len(calls), self._database.wall)))
+        if all(call.key is None for call in calls):
+            with suppress(AlreadyStored):
+                return self._add_plainly(calls)
+        return self._add(calls, is_careful=True)
+
+    def _add_plainly(self, calls: Sequence[NewJob]) -> Sequence[str]:
+        """AlreadyStored where one of them is: by a call before, of which the reply was lost."""
+        if len(calls) > 1:
+            return self._add(calls, is_careful=False)
+        [call] = calls
+        self._database.text(SQL.add_one, (*values(call), self._database.wall))
+        self._version.changed()
+        self._wake.jobs_added()
+        return [call.job_id]
+
+    def _add(self, calls: Sequence[NewJob], *, is_careful: bool) -> Sequence[str]:
+        request = as_columns(calls), len(calls), is_careful, self._database.wall
+        added = json.loads(self._database.text(SQL.add, request))
         if added["changed"]:
             self._version.changed()
             self._wake.jobs_added()
         return added["ids"] or [call.job_id for call in calls]
 
     def join(self, jobs: Sequence[NewJob]) -> Entry:
-        return PostgresEntry(self._database, jobs, [as_row(job) for job in jobs])
+        return PostgresEntry(self._database, jobs)
 
     def turn(
         self,
@@ -187,29 +206,7 @@ class PostgresJobs(JobStore):
         return told.notices
 
 
-# --- what a call is given
-
-
-def as_row(job: NewJob) -> dict[str, Any]:
-    return {
-        "job_id": job.job_id,
-        "queue": job.queue,
-        "executor": job.executor,
-        "priority": job.priority,
-        "run_at": job.run_at,
-        "delay": job.delay,
-        "max_attempts": job.max_attempts,
-        "task": job.task,
-        "expires_in": job.expires_in,
-        "result_ttl": job.result_ttl,
-        "lock": job.lock,
-        "key": job.key,
-        "tags": job.tags,
-        "headers": job.headers,
-        "pipeline": job.pipeline,
-        "step": job.step,
-        "args": job.args,
-    }
+# --- what a turn is given
 
 
 def is_plain(settlement: Settlement) -> bool:

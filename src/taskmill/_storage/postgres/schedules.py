@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from taskmill._core.job import NewJob
 from taskmill._storage.base import ScheduleState, ScheduleStore
+from taskmill._storage.postgres.calls import as_columns
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
-from taskmill._storage.postgres.jobs import as_row
 from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.version import Version
 
@@ -33,7 +32,7 @@ class PostgresSchedules(ScheduleStore):
             "name": name,
             "after": after,
             "slot": slot,
-            "job": None if fire is None else json.dumps([as_row(fire)]),
+            "job": None if fire is None else as_columns([fire]),
             "job_id": None if fire is None else fire.job_id,
             "skipped": skipped,
             "wall": self._database.wall,

@@ -14,14 +14,27 @@ _COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
 _MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 
-# libpq has no codes for what keeps it from connecting.
+# libpq has no codes for what keeps it from connecting. The first that fits is given.
 _ADVICE = {
+    "does not support SSL": "write sslmode=prefer or sslmode=disable in the URL, or set `ssl = on` in the server",
+    "root certificate file": "name whom to trust in the URL: sslrootcert=/path, or sslrootcert=system",
+    "certificate verify failed": "name whom to trust in the URL: sslrootcert=/path, of who signed that of the server",
+    "does not match host name": "name the server in the URL as its certificate does, or write sslmode=verify-ca",
+    "valid client certificate": "name your certificate and its key in the URL: sslcert=/path&sslkey=/path",
+    "no encryption": "its pg_hba.conf lets this user in from here by TLS only, or not at all: write sslmode=require in "
+    "the URL, or add a line there",
+    "SSL encryption": "its pg_hba.conf lets this user in from here without TLS only, or not at all: write "
+    "sslmode=disable in the URL, or add a line there",
     "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
     "does not exist": "create it, or name another one in the URL",
     "connection is closed": "check that the server runs, and that a connection you gave is open",
 }
 _OTHER_ADVICE = "check the URL, and that the server runs"
 _QUESTION = "Is the server running on that host and accepting TCP/IP connections?"
+
+
+class AlreadyStored(StoreRefused):
+    """A unique index says that it is there."""
 
 
 def is_collision(error: BaseException) -> bool:
@@ -63,6 +76,8 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():
             advice = next((advice for said, advice in _ADVICE.items() if said in told), _OTHER_ADVICE)
             return StoreUnavailable(f"{where} cannot be used: {told}; {advice}")
+        case errors.UniqueViolation():
+            return AlreadyStored(f"{where} has this already: {told}")
         case psycopg.DataError() | psycopg.IntegrityError() | UnicodeError():
             return StoreRefused(f"{where} cannot hold this value: {told}")
         case _:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from psycopg.pq import TransactionStatus
 
 from taskmill._core.job import NewJob
 from taskmill._storage.callers.base import AsyncCaller, Caller, Entry
+from taskmill._storage.postgres.calls import as_columns
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.trouble import FAILURES, translate
@@ -26,12 +26,12 @@ _ELSEWHERE = (errors.InvalidSchemaName, errors.UndefinedFunction, errors.Undefin
 class PostgresEntry(Entry):
     """What can be done by a connection of our own is done when this is made: the schema, and the jobs' lanes."""
 
-    def __init__(self, database: Database, jobs: Sequence[NewJob], rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, database: Database, jobs: Sequence[NewJob]) -> None:
         self._where = database.address.shown
         self._ids = [job.job_id for job in jobs]
-        text = json.dumps(rows)
-        [place] = database.row(SQL.before_adding_within, (text,))
-        self._request = (text, len(rows), database.wall, place)
+        calls = as_columns(jobs)
+        [place] = database.row(SQL.before_adding_within, (calls,))
+        self._request = (calls, len(jobs), database.wall, place)
 
     def through(self, caller: Caller) -> Sequence[str]:
         with self._joined(caller.driver):

@@ -49,12 +49,16 @@ class Caller:
         """As `change`, with the notices."""
         return self._announced(self.link.run(name, *arguments, clock=self._now(), once=once))
 
-    def turn(self, *arguments: str | float) -> tuple[Any, list[Notice], int]:
-        """As `answer`, with the version of the store."""
-        reply, version, now = self.link.run("turn", *arguments, clock=self._now())
+    def turn(self, *arguments: str | bytes | float) -> tuple[Any, list[Notice], int, bytes]:
+        """As `answer`, with the version of the store, and the rows of what was claimed."""
+        reply, version, now, rows = self.link.run("turn", *arguments, clock=self._now())
         self._moment.learn(int(now))
         self._wake.saw(version)
-        return *self._announced(reply), version
+        return *self._announced(reply), version, rows
+
+    def ended(self, job_ids: Sequence[str]) -> None:
+        """Ring who waits for these in this process."""
+        self._wake.jobs_ended(job_ids)
 
     def _now(self) -> str:
         return "" if self._clock is None else f"{self._clock.wall()} {self._clock.monotonic()}"

@@ -45,7 +45,9 @@ class RedisHealth(Health):
             waiting=counted.waiting(),
             locks=self._locks(),
             schedules=self._schedules(),
-            paused={queue: from_datetime(since) for queue, since in self._inspection.paused().items()},
+            paused={
+                queue: from_datetime(since) for queue, since in self._inspection.paused(peeks=True).items()
+            },
             ended=counted.ended,
             outlived=counted.outlived,
             outlived_at=counted.outlived_at,
@@ -76,7 +78,7 @@ class RedisHealth(Health):
     def _presences(self) -> list[Presence]:
         now, *told = self._caller.look("sessions", peeks=True)
         found = []
-        for session, text, until, held, locks, _ in zip(*[iter(told)] * 6, strict=True):
+        for session, text, until, held, locks, is_asked in zip(*[iter(told)] * 6, strict=True):
             known = Session(*json.loads(text))
             is_leased = until is not None and float(until) >= int(now)
             found.append(
@@ -88,6 +90,7 @@ class RedisHealth(Health):
                     life=RedisSessions.life(known, is_leased=is_leased),
                     serves=serves_of(known.serves),
                     held=held + locks,
+                    is_stopping=bool(is_asked),
                 )
             )
         return sorted(found, key=lambda presence: presence.session)

@@ -99,8 +99,8 @@ class RedisInspection(Inspection):
                 due_now[queue] = due
         return [QueueCount(queue, found[queue], due_now.get(queue, 0)) for queue in sorted(found)]
 
-    def paused(self) -> Mapping[str, datetime]:
-        told = self._caller.link.ask("HGETALL", self._caller.link.key("paused"))
+    def paused(self, *, peeks: bool = False) -> Mapping[str, datetime]:
+        told = self._caller.link.ask("HGETALL", self._caller.link.key("paused"), peeks=peeks)
         queues = zip(told[::2], told[1::2], strict=True)
         return {queue.decode(): to_datetime(int(since)) for queue, since in sorted(queues)}
 

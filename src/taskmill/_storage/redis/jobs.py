@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+import struct
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from json.encoder import encode_basestring as _quoted
-from typing import Any
 
 from taskmill._core import lifecycle
 from taskmill._core.event import Notice
-from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
+from taskmill._core.job import ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.redis.call import Caller
-from taskmill._storage.redis.rows import row_of, shape
+from taskmill._storage.redis.rows import claimed_of, row_of, shape
 from taskmill._storage.redis.sessions import RedisSessions
 from taskmill.errors import StoreRefused
+
+# Whether a result follows, the fence, and when it started.
+_CLAIM = struct.Struct(">BIq")
 
 _text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -43,21 +47,21 @@ class RedisJobs(JobStore):
         knows: Collection[str] = (),
     ) -> Turn:
         wish = {"wants": wants, "queues": None if queues is None else list(queues)}
-        (stale, claimed, next_at), notices, version = self._caller.turn(
+        succeeded = [one.claimed.job_id for one in settlements if one.transition.state is State.SUCCEEDED]
+        (stale, calls, given, next_at), notices, version, rows = self._caller.turn(
             session,
             self._sessions.word(session),
             claim,
-            f"[{','.join(map(_settled, settlements))}]",
             _text(wish),
             _text(list(knows)),
+            _text(succeeded),
+            *_settled(settlements),
         )
-        return Turn(
-            [settlements[index] for index in stale],
-            list(map(_claimed, claimed)),
-            next_at,
-            notices,
-            version,
-        )
+        self._caller.ended(succeeded)
+        claimed = claimed_of(rows, calls)
+        for place, result in given:
+            claimed[place] = claimed[place]._replace(given=result)
+        return Turn([settlements[index] for index in stale], claimed, next_at, notices, version)
 
     def rescue(self) -> Sequence[Notice]:
         return self._sessions.rescue()
@@ -150,12 +154,16 @@ def _kind(*columns: str | None) -> str:
     return _text(columns)[1:-1]
 
 
-def _settled(settlement: Settlement) -> str:
-    """As turn.lua takes it, in JSON."""
-    claimed, transition, started_at = settlement
-    result = transition.result if transition.state is State.SUCCEEDED else None
-    end = _text(_ending(transition, started_at)) if result is None else _quoted(result)
-    return f"[{claimed.ref},{claimed.fence},{_quoted(claimed.job_id)},{started_at or 0},{end}]"
+def _settled(settlements: Sequence[Settlement]) -> Iterator[str | bytes | int]:
+    """The arguments that turn.lua takes of them: how many; then the names of all, their claims, and their ends."""
+    claims: list[bytes] = []
+    ends: list[str] = []
+    for claimed, transition, started_at in settlements:
+        result = transition.result if transition.state is State.SUCCEEDED else None
+        claims.append(_CLAIM.pack(result is not None, claimed.fence, started_at or 0))
+        ends.append(_text(_ending(transition, started_at)) if result is None else result)
+    refs = (f"{settlement.claimed.ref:014}" for settlement in settlements)
+    return chain((len(settlements),), refs, claims, ends)
 
 
 def _ending(transition: Transition, started_at: int | None) -> dict[str, object]:
@@ -174,25 +182,3 @@ def _ending(transition: Transition, started_at: int | None) -> dict[str, object]
         "acquits": transition.acquits,
         "kept": transition.is_kept(started_at),
     }
-
-
-def _claimed(told: Sequence[Any]) -> Claimed:
-    """From what turn.lua tells of a job, and its call."""
-    ref, attempt, max_attempts, fence, crashes, due_at, plain, executor, given, call = told
-    job_id, args, headers, _, _, task, queue, _, _, _ = call
-    return Claimed(
-        ref,
-        job_id,
-        task,
-        queue,
-        executor,
-        attempt,
-        max_attempts,
-        fence,
-        plain,
-        args,
-        given,
-        headers,
-        crashes,
-        due_at,
-    )

@@ -17,11 +17,11 @@ import redis
 from hiredis import pack_command
 
 from taskmill._storage import forks
-from taskmill._storage.redis import trouble
+from taskmill._storage.redis import encryption, trouble
 from taskmill._storage.redis.address import Address
 from taskmill._storage.redis.opening import Opening
 from taskmill._storage.redis.scripts import script
-from taskmill.errors import StoreRefused
+from taskmill.errors import StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ class Link:
         self.address = address
         self._base = address.base
         self._opening = Opening(address)
+        self._is_reached = False
         self._idle: deque[Any] = deque()
         # A cluster says where the keys of this mill are; all are in one place.
         self._place: tuple[str, int] | None = None
@@ -131,6 +132,7 @@ class Link:
                 self._drop(connection)
                 raise
             else:
+                self._is_reached = True
                 self._give_back(connection, is_first=not tries)
                 return reply
             tries += 1
@@ -139,7 +141,13 @@ class Link:
         """Wait for the next try, or say that there is none."""
         waited = time.monotonic() - begun
         rest = random.uniform(0, min(_LONGEST, _SHORTEST * 2**tries))  # noqa: S311  (spreads retries, no secret)
-        if is_over or waited + rest >= self.address.timeout:
+        is_last = is_over or waited + rest >= self.address.timeout
+        # One that was reached before is away: its URL is right. What a server says to TLS, only TLS is told.
+        if not self._is_reached and (is_last or self.address.is_encrypted):
+            mistake = encryption.mistake(self.address, error)
+            if mistake is not None:
+                raise StoreUnavailable(mistake) from error
+        if is_last:
             # The other connections are most likely no better.
             self.close()
             raise trouble.unavailable(self.address, error, waited) from error

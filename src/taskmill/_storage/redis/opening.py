@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from redis import exceptions
 
+from taskmill._core.finding import Finding, error
 from taskmill._storage.redis.address import Address
 from taskmill.errors import NotAStore, SchemaTooNew, UnsafeServer
 
@@ -52,16 +53,9 @@ class Opening:
         connection.is_checked = True
 
     def _judge(self, manner: Manner) -> None:
-        if manner.version < _OLDEST:
-            told = ".".join(map(str, manner.version))
-            raise UnsafeServer(
-                f"the server at {self._address} is Redis {told}: taskmill needs Redis 7, or Valkey"
-            )
-        if (manner.policy or "").startswith("allkeys"):
-            raise UnsafeServer(
-                f"the server at {self._address} throws keys away when its memory is full (maxmemory-policy "
-                f"{manner.policy}), jobs as well: set maxmemory-policy to noeviction, or use another server"
-            )
+        refused = refusal(manner)
+        if refused is not None:
+            raise UnsafeServer(f"the server at {self._address} {refused.found}: {refused.advice}")
         for told in losses(manner):
             logger.warning("the Redis server at %s: %s", self._address, told)
 
@@ -69,6 +63,20 @@ class Opening:
         key = f"{self._address.base}schema"
         connection.send_command("SET", key, SCHEMA, "NX", "GET")
         check_schema(self._address, connection.read_response())
+
+
+def refusal(manner: Manner) -> Finding | None:
+    """Why such a server is not used, of which the finding's text speaks as "it"; None if it is."""
+    if manner.version < _OLDEST:
+        told = ".".join(map(str, manner.version))
+        return error("server-version", f"is Redis {told}", "use Redis 7 or later, or Valkey")
+    if (manner.policy or "").startswith("allkeys"):
+        return error(
+            "eviction",
+            f"throws keys away when its memory is full (maxmemory-policy {manner.policy}), jobs as well",
+            "set maxmemory-policy to noeviction, or use another server",
+        )
+    return None
 
 
 def check_schema(address: Address, found: bytes | None) -> None:

@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from taskmill._core.instant import from_datetime, to_datetime
-from taskmill._core.job import ErrorInfo, State
+from taskmill._core.job import Claimed, ErrorInfo, State
 from taskmill._core.record import Attempt, Job
 from taskmill._storage.rows import attempt_of, attempt_row, shown_progress
 
@@ -18,6 +18,9 @@ from taskmill._storage.rows import attempt_of, attempt_row, shown_progress
 _HEAD, _TAIL = struct.Struct(">8Bh6I2Q"), struct.Struct(">2q")
 _ROW = struct.Struct(">8Bh6I2Q8q")
 _INSTANTS = struct.Struct(">3q")
+# What is told of a claimed job: its name, suspect, handed on, locked, piped, attempt, max_attempts, fence, crashes,
+# run_at and result_ttl.
+_CLAIMED = struct.Struct(">14s2x2?x2?3x3I4xI20x8xq40xq")
 _NONE = -(1 << 63)
 STATES = (State.BLOCKED, State.QUEUED, State.RUNNING, State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
@@ -109,6 +112,34 @@ class Record(NamedTuple):
     @property
     def state(self) -> State:
         return STATES[self.row.state]
+
+
+def claimed_of(packed: bytes, calls: Sequence[Sequence[Any]]) -> list[Claimed]:
+    """What was claimed, from what turn.lua tells of it; what the step before gave is not known here."""
+    return list(map(_claimed, _CLAIMED.iter_unpack(packed), calls))
+
+
+def _claimed(columns: tuple[Any, ...], call: Sequence[Any]) -> Claimed:
+    ref, suspect, handed_on, locked, piped, attempt, max_attempts, fence, crashes, due_at, result_ttl = (
+        columns
+    )
+    job_id, args, headers, _, _, task, queue, executor, _, _ = call
+    return Claimed(
+        int(ref),
+        job_id,
+        task,
+        queue,
+        "alone" if suspect else "elsewhere" if handed_on else executor,
+        attempt,
+        max_attempts,
+        fence,
+        not (locked or piped) and result_ttl > 0,
+        args,
+        None,
+        headers,
+        crashes,
+        due_at,
+    )
 
 
 def row_of(packed: bytes) -> Row:

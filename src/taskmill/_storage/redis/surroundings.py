@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from taskmill._core.finding import Finding, error, note, warning
+from taskmill._core.finding import Finding, note, warning
 from taskmill._core.wording import sized
 from taskmill._storage.redis.link import Link
-from taskmill._storage.redis.opening import Manner, check_schema, losses, manner_of
+from taskmill._storage.redis.opening import Manner, check_schema, losses, manner_of, refusal
 from taskmill.errors import StoreUnavailable
 
 _MOST_FULL = 0.8
 
 
 def findings(link: Link) -> Iterator[Finding]:
-    """About the server; StoreUnavailable where there is no store in it."""
+    """About the server; StoreUnavailable where there is no store in it, and could be one."""
     manner, used, schema = link.look_at(_seen)
+    refused = refusal(manner)
+    if refused is not None:
+        yield refused._replace(found=f"the server {refused.found}; taskmill does not use it")
     yield from _of_manner(manner)
     yield from _of_memory(manner, used)
-    if schema is None:
+    if schema is None and refused is None:
         raise StoreUnavailable(f"there is no store named {link.address.name!r} at {link.address}")
     check_schema(link.address, schema)
 
@@ -43,12 +46,6 @@ def _of_manner(manner: Manner) -> Iterator[Finding]:
     for told in losses(manner):
         found, _, advice = told.partition("; ")
         yield warning("persistence", found, advice)
-    if (manner.policy or "").startswith("allkeys"):
-        yield error(
-            "eviction",
-            f"maxmemory-policy is {manner.policy}: when its memory is full, the server throws jobs away",
-            "set maxmemory-policy to noeviction",
-        )
 
 
 def _of_memory(manner: Manner, used: int) -> Iterator[Finding]:

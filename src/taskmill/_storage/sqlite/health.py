@@ -92,6 +92,7 @@ class SqliteHealth(Health):
                 life=self._sessions.life(sessions[session], sessions.get(parent)),
                 serves=serves_of(serves),
                 held=held,
+                is_stopping=bool(is_asked),
             )
-            for session, parent, _, _, _, _, kind, host, pid, serves, held in rows
+            for session, parent, _, _, _, _, kind, host, pid, serves, held, is_asked in rows
         ]

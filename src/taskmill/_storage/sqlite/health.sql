@@ -1,7 +1,7 @@
 -- name: sessions
 select s.id, s.parent, s.process, s.boot, s.lease, s.file, s.kind, s.host, s.pid, s.serves,
     (select count(*) from taskmill_job where state = 'running' and session = s.id)
-    + (select count(*) from taskmill_lock where session = s.id and job is null)
+    + (select count(*) from taskmill_lock where session = s.id and job is null), s.is_asked_to_stop
 from taskmill_session s order by s.id;
 
 -- name: waiting

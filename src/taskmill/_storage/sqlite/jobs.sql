@@ -70,6 +70,12 @@ on conflict (job, kind) do update set data = excluded.data;
 insert into taskmill_attempt (job, number, outcome, started_at, ended_at, error, session)
 values (:job, :number, :outcome, :started_at, :ended_at, :error, :session);
 
+-- name: forget_released
+-- Of a job's runs that were given back, all but the newest :kept.
+delete from taskmill_attempt where id in (
+    select id from taskmill_attempt where job = :job and outcome = 'released' order by id desc limit -1 offset :kept
+);
+
 -- name: unblock_next
 update taskmill_job set state = 'queued', run_at = max(run_at, :now + delay)
 where pipeline = :pipeline and step = :step + 1 and state = 'blocked' returning job_id;

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from taskmill._core import lifecycle
 from taskmill._core.event import Notice
-from taskmill._core.job import FAILED_TTL, Claimed, ErrorInfo, Executor, Reason, State
+from taskmill._core.job import FAILED_TTL, KEPT_RELEASES, Claimed, ErrorInfo, Executor, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.rows import error_text
 from taskmill._storage.sqlite.changes import SQL, Changes, delete
@@ -89,6 +89,8 @@ class Round(Changes):
                 "session": self.session,
             },
         )
+        if transition.event == "released":
+            self.connection.execute(SQL.forget_released, {"job": ref, "kept": KEPT_RELEASES})
 
     def _requeue(self, ref: int, transition: Transition, started_at: int | None) -> None:
         # Given back at once, it keeps its place in the queue.

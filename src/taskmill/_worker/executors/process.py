@@ -389,6 +389,8 @@ class ProcessExecutor:
             slot.expect(limits)
             answer = slot.hear()
         if isinstance(answer, Ended):
+            if answer.is_reported:
+                self._app.reported.note(job)
             return answer.outcome
         status, stop = slot.bury(), slot.stop_of(job)
         if stop is not None and stop != "soft":

@@ -24,7 +24,7 @@ from taskmill._app.application import Application
 from taskmill._app.context import Tenure, awaited_threads
 from taskmill._core.job import Claimed
 from taskmill._core.limit import Limits, Stop
-from taskmill._core.outcome import Outcome, Raised
+from taskmill._core.outcome import Raised
 from taskmill._worker import capture, stacks
 from taskmill._worker.attempt import Attempts, info_of
 from taskmill._worker.bond import die_with, leave_signals_to_the_parent, take_signals
@@ -156,11 +156,11 @@ class Runner:
         threading.Thread(target=self._listen, args=(lines,), name="taskmill-line", daemon=True).start()
         while (order := self._orders.get()) is not None:
             self._order = order
-            outcome = self._run(order)
+            ended = self._run(order)
             self._slot.end()
             self._order = None
             self._journal.conclude()
-            self._say(Ended(outcome))
+            self._say(ended)
         for app in self._ready:
             for hook in app.stop_hooks:
                 hook()
@@ -195,15 +195,16 @@ class Runner:
             sys.stderr.flush()
         self._say(Dumped())
 
-    def _run(self, order: Run) -> Outcome:
+    def _run(self, order: Run) -> Ended:
         try:
             app = self._app_of(order)
         except BaseException as error:  # noqa: BLE001  (whatever the application does where it is imported)
-            return Raised(info_of(error, f"{order.module}, imported by a process of its own: "))
+            return Ended(Raised(info_of(error, f"{order.module}, imported by a process of its own: ")))
         self._say(Begun())
         tenure = RunnerTenure(order.session, self._slot, self._journal, self._log_level)
         attempts = Attempts(app, tenure, tells_start=False)
-        return attempts.run(order.claimed, self._slot)
+        outcome = attempts.run(order.claimed, self._slot)
+        return Ended(outcome, order.claimed in app.reported)
 
     def _app_of(self, order: Run) -> Application:
         """The application that knows the task, ready for it."""

@@ -59,9 +59,10 @@ class Noted(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """From the runner: the attempt is over."""
+    """From the runner: the attempt is over; *is_reported*: a service was told of its error, as `Reported` has it."""
 
     outcome: Outcome
+    is_reported: bool = False
 
 
 class Dumped(NamedTuple):

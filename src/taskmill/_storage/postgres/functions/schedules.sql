@@ -26,7 +26,7 @@ begin
         return false;
     end if;
     if _job is not null then
-        perform taskmill.add(_job, 1, _wall);
+        perform taskmill.add(_job, 1, true, _wall);
     end if;
     return true;
 end $$;

@@ -91,6 +91,12 @@ begin
             insert into taskmill.attempt (job, number, outcome, started_at, ended_at, error, session)
             values (_ref, held.attempt, _event, _started_at, _now, _error, _session);
         end if;
+        if _kept and _event = 'released' then
+            -- As many as KEPT_RELEASES.
+            delete from taskmill.attempt where id in (
+                select id from taskmill.attempt where job = _ref and outcome = 'released' order by id desc offset 50
+            );
+        end if;
         if held.cancel_requested then
             _state := 'cancelled';
             _reason := 'revoked';

@@ -11,10 +11,7 @@ $$;
 create or replace function taskmill.before_adding_within(_jobs json) returns text language plpgsql as $$
 begin
     perform taskmill.lane_of(j.queue, j.executor, j.priority)
-    from (
-        select distinct queue, executor, priority
-        from json_to_recordset(_jobs) as given (queue text, executor text, priority integer)
-    ) j;
+    from (select distinct queue, executor, priority from taskmill.calls(_jobs)) j;
     return taskmill.place();
 end $$;
 
@@ -30,7 +27,8 @@ begin
     if not is_here then
         return;
     end if;
-    select s.changed, s.ids into has_changed, ids from taskmill.store(_jobs, _count, _wall) s;
+    -- Carefully, for a statement that fails ends the caller's transaction.
+    select s.changed, s.ids into has_changed, ids from taskmill.store(_jobs, _count, true, _wall) s;
     -- All who rest, and not one of them, whose row would be locked until the commit.
     if has_changed then
         perform pg_notify('taskmill', 'jobs 0');

@@ -1,68 +1,48 @@
 -- turn: record what ended and claim what comes next.
--- needs: clock columns row ring news line change pipeline lock settle session pause
+-- needs: clock columns row ring news line change pipeline lock settle session pause plain
 -- flags: allow-oom
 
 local session, number = ARGV[2], tonumber(ARGV[4])
 local number_of_session = tonumber(session)
 local is_me = is_meant(session, ARGV[3])
--- Of a settlement; either a result follows, or how it ended otherwise.
-local ITS_REF, ITS_FENCE, ITS_JOB_ID, ITS_START, ITS_END = 1, 2, 3, 4, 5
+local WISH, KNOWN, IDS, COUNT = 5, 6, 7, 8
 
 -- --- settling
 
--- What is written of jobs that touch no other row; by queue, when their time to be kept is over.
-local held, outcomes, kept = later('SREM', 'held:' .. session), later('HSET', 'outcome'), {}
-
--- Ends such a job; what most settlements come to.
-local function succeed_plainly(row, job_id, result)
-  local ref, queue, n = row[REF], queue_of(row), #outcomes
-  local ends = kept[queue] or later('ZADD', ended_key(row))
-  local m = #ends
-  kept[queue] = ends
-  row[STATE], row[ENDED_AT] = SUCCEEDED, NOW
-  touch(row)
-  held[#held + 1] = ref
-  ends[m + 1], ends[m + 2] = string.format('%d', NOW + row[RESULT_TTL]), ref
-  outcomes[n + 1], outcomes[n + 2] = ref, result
-  if row[CANCELLING] == 1 then
-    call('SREM', BASE .. 'cancelling', ref)
-  end
-  happened(row)
-  count(row, RUNNING, -1)
-  count(row, SUCCEEDED, 1)
-  ended[#ended + 1] = job_id
-  has_changed = true
-end
+-- Behind these arguments, of each settlement: the row's name; whether a result follows, the fence and the start, packed;
+-- then the result, or how it ended otherwise. Jobs that ended with one are told by ITS_IDS, for who waits.
+local count_of_settlements = tonumber(ARGV[COUNT])
 
 -- Whether it counted, now or before; else it is stale.
-local function settle(item, row)
-  if not is_me or not row or row[SESSION] ~= number_of_session or row[FENCE] < item[ITS_FENCE] then
+local function settle(ref, claim, ending)
+  local row = row_of(ref)
+  local has_result, fence, started_at = struct.unpack('>BI4l', claim)
+  if not is_me or not row or row[SESSION] ~= number_of_session or row[FENCE] < fence then
     return false
   end
-  if row[STATE] == RUNNING and row[FENCE] == item[ITS_FENCE] then
-    local ending = item[ITS_END]
-    row[STARTED_AT] = item[ITS_START]
-    if type(ending) == 'table' then
-      settle_as(row, ending)
-    elseif row[LOCKED] == 0 and row[PIPED] == 0 and row[RESULT_TTL] > 0 then
-      succeed_plainly(row, item[ITS_JOB_ID], ending)
-    else
-      settle_as(row, { state = 'succeeded', outcome = ending, crashes = 0 })
-    end
+  if row[STATE] == RUNNING and row[FENCE] == fence then
+    row[STARTED_AT] = started_at
+    settle_as(row, has_result == 1 and { state = 'succeeded', outcome = ending, crashes = 0 } or cjson.decode(ending))
   end
   return true
 end
 
-local function settle_all(items)
-  local refs, stale = {}, {}
-  for i, item in ipairs(items) do
-    refs[i] = ref_of(item[ITS_REF])
+local function settle_all()
+  local refs, stale, n = {}, {}, count_of_settlements
+  for i = 1, n do
+    refs[i] = ARGV[COUNT + i]
   end
   fetch(refs)
-  for i, item in ipairs(items) do
-    if not settle(item, row_of(refs[i])) then
+  local succeed = plain_success(number_of_session)
+  for i, ref in ipairs(refs) do
+    local claim, ending = ARGV[COUNT + n + i], ARGV[COUNT + 2 * n + i]
+    local is_plain = is_me and string.byte(claim) == 1 and succeed(ref, string.sub(claim, 2, 5), string.sub(claim, 6), ending)
+    if not is_plain and not settle(ref, claim, ending) then
       stale[#stale + 1] = i - 1
     end
+  end
+  if ARGV[IDS] ~= '[]' then
+    call('PUBLISH', BASE .. 'ended', ARGV[IDS])
   end
   return stale
 end
@@ -110,7 +90,7 @@ local function served_lanes(wish)
     if is_served and task then
       if not known then
         known = {}
-        for _, each in ipairs(cjson.decode(ARGV[7])) do
+        for _, each in ipairs(cjson.decode(ARGV[KNOWN])) do
           known[each] = true
         end
       end
@@ -129,13 +109,17 @@ local function served_lanes(wish)
   return found
 end
 
+-- Of two names of rows; no turn changes the columns by which it is said.
 local function comes_before(one, other)
-  if one[PRIORITY] ~= other[PRIORITY] then
-    return one[PRIORITY] > other[PRIORITY]
-  elseif one[RUN_AT] ~= other[RUN_AT] then
-    return one[RUN_AT] < other[RUN_AT]
+  local its_priority, priority = priority_in(texts[one]), priority_in(texts[other])
+  if its_priority ~= priority then
+    return its_priority > priority
   end
-  return one[REF] < other[REF]
+  local its_run_at, run_at = run_at_in(texts[one]), run_at_in(texts[other])
+  if its_run_at ~= run_at then
+    return its_run_at < run_at
+  end
+  return one < other
 end
 
 -- --- claiming
@@ -164,50 +148,55 @@ local function start(row)
   end
   local taken = later('SADD', 'held:' .. session)
   taken[#taken + 1] = row[REF]
-  happened(row)
+  happened(row[REF])
   count(row, RUNNING, 1)
   has_changed = true
 end
 
--- The due jobs at the head of lanes of one executor and one priority, in order; at most *want*.
+-- The due jobs at the head of lanes of one executor and one priority, in order, at most *want*; and the lane of each.
 local function heads(lanes, want)
-  local refs, due = {}, {}
+  local due, lane_by_ref = {}, {}
   for _, lane in ipairs(lanes) do
     local first = call('ZRANGEBYSCORE', BASE .. 'lane:' .. lane.name, '-inf', string.format('%d', NOW), 'LIMIT', 0, want)
     for _, ref in ipairs(first) do
-      refs[#refs + 1] = ref
+      due[#due + 1], lane_by_ref[ref] = ref, lane.name
     end
   end
-  fetch(refs)
-  for i, ref in ipairs(refs) do
-    due[i] = row_of(ref)
-  end
+  fetch(due)
   if #lanes > 1 then
     table.sort(due, comes_before)
   end
   for i = #due, want + 1, -1 do
     due[i] = nil
   end
-  return due
+  return due, lane_by_ref
 end
 
-local function claim_from(lanes, want, chosen)
+local function claim_from(lanes, want, chosen, start_plainly)
   while want > 0 do
-    local due, leaving = heads(lanes, want), {}
+    local due, lane_by_ref = heads(lanes, want)
+    local leaving, left = {}, 0
     if #due == 0 then
       break
     end
-    for _, row in ipairs(due) do
-      if may_run(row) then
-        if row[LOCKED] == 0 then
-          local lane = #lanes == 1 and lanes[1].name or lane_of(row)
-          leaving[lane] = leaving[lane] or {}
-          table.insert(leaving[lane], row[REF])
+    for _, ref in ipairs(due) do
+      local row = not start_plainly(ref) and row_of(ref)
+      if not row or may_run(row) then
+        if row then
+          start(row)
         end
-        start(row)
-        chosen[#chosen + 1] = row
+        if not row or row[LOCKED] == 0 then
+          local lane = lane_by_ref[ref]
+          local refs = leaving[lane] or {}
+          leaving[lane], refs[#refs + 1], left = refs, ref, left + 1
+        end
+        chosen[#chosen + 1] = ref
         want = want - 1
       end
+    end
+    if #lanes == 1 and left == #due then
+      call('ZREMRANGEBYRANK', BASE .. 'lane:' .. lanes[1].name, 0, left - 1)
+      leaving = {}
     end
     for lane, refs in pairs(leaving) do
       in_parts(refs, function(...)
@@ -218,7 +207,7 @@ local function claim_from(lanes, want, chosen)
 end
 
 local function claim_new(lanes, wants)
-  local chosen, groups = {}, 0
+  local chosen, groups, start_plainly = {}, 0, plain_start(number_of_session, number)
   local first = 1
   while first <= #lanes do
     local group, last = {}, first
@@ -227,7 +216,7 @@ local function claim_new(lanes, wants)
       last = last + 1
     end
     local before = #chosen
-    claim_from(group, wants[lanes[first].executor], chosen)
+    claim_from(group, wants[lanes[first].executor], chosen, start_plainly)
     wants[lanes[first].executor] = wants[lanes[first].executor] - (#chosen - before)
     first, groups = last, groups + (#chosen > before and 1 or 0)
   end
@@ -245,9 +234,8 @@ local function claimed_before()
   local held, chosen = call('SMEMBERS', BASE .. 'held:' .. session), {}
   fetch(held)
   for _, ref in ipairs(held) do
-    local row = row_of(ref)
-    if row[CLAIM] == number then
-      chosen[#chosen + 1] = row
+    if row_of(ref)[CLAIM] == number then
+      chosen[#chosen + 1] = ref
     end
   end
   table.sort(chosen, comes_before)
@@ -260,34 +248,23 @@ local function claim(lanes, wants)
   return #chosen > 0 and chosen or claim_new(lanes, wants)
 end
 
-local function told(rows_claimed)
-  local refs, calls, texts, n = {}, {}, {}, 0
-  for i, row in ipairs(rows_claimed) do
-    refs[i] = row[REF]
-  end
+-- Of what was claimed: names and rows as one text; the calls as a list; and one of the results of the steps before, each
+-- behind the place of its job.
+local function told(refs)
+  local columns, calls, given = {}, {}, {}
   in_parts(refs, function(...)
-    for _, text in ipairs(call('HMGET', BASE .. 'call', ...)) do
-      calls[#calls + 1] = text
-    end
+    calls[#calls + 1] = table.concat(call('HMGET', BASE .. 'call', ...), ',')
   end)
-  for i, row in ipairs(rows_claimed) do
-    local is_plain = row[LOCKED] == 0 and row[PIPED] == 0 and row[RESULT_TTL] > 0
-    local executor = row[SUSPECT] == 1 and 'alone' or row[HANDED_ON] == 1 and 'elsewhere' or executor_of(row)
-    local before, given = row[STEP] > 0 and step_before(row), 'null'
-    if before and before[STATE] == SUCCEEDED then
-      local result = call('HGET', BASE .. 'outcome', before[REF])
-      given = result and cjson.encode(result) or 'null'
+  for i, ref in ipairs(refs) do
+    local text = texts[ref]
+    columns[2 * i - 1], columns[2 * i] = ref, columns_in(text)
+    local before = string.byte(text, PIPED) == 1 and step_before(row_of(ref))
+    local result = before and before[STATE] == SUCCEEDED and call('HGET', BASE .. 'outcome', before[REF])
+    if result then
+      given[#given + 1] = '[' .. i - 1 .. ',' .. cjson.encode(result) .. ']'
     end
-    texts[n + 1] = string.format(
-      '%s[%d,%d,%d,%d,%d,%d,%s,"%s",%s,',
-      i == 1 and '' or ',',
-      row[REF], row[ATTEMPT], row[MAX_ATTEMPTS], row[FENCE], row[CRASHES], row[RUN_AT], tostring(is_plain), executor,
-      given
-    )
-    texts[n + 2], texts[n + 3] = calls[i], ']'
-    n = n + 3
   end
-  return '[' .. table.concat(texts) .. ']'
+  return table.concat(columns), joined(calls), joined(given)
 end
 
 -- --- when to look again
@@ -309,19 +286,19 @@ local function next_at(lanes)
   return earliest == math.huge and 'null' or string.format('%d', earliest)
 end
 
-local stale = settle_all(cjson.decode(ARGV[5]))
+local stale = settle_all()
 flush()
 expire()
 flush()
-local wish = cjson.decode(ARGV[6])
+local wish = cjson.decode(ARGV[WISH])
 local lanes = served_lanes(wish)
 local claimed = {}
 if is_me and call('HEXISTS', BASE .. 'sessions', session) == 1 then
   claimed = claim(lanes, wish.wants)
 end
 flush()
-local claimed_text = told(claimed)
-local next_text = next_at(lanes)
+local rows_told, calls, given = told(claimed)
+local answer = joined({ listed(stale), calls, given, next_at(lanes) })
 forget_events()
-local reply = finish(joined({ listed(stale), claimed_text, next_text }))
-return { reply, tonumber(call('GET', BASE .. 'version') or 0), string.format('%d', NOW) }
+local reply = finish(answer)
+return { reply, tonumber(call('GET', BASE .. 'version') or 0), string.format('%d', NOW), rows_told }

@@ -68,7 +68,7 @@ local function insert(id, packed, its_call, key, pipeline, outcome, history, jou
     call('ZADD', BASE .. 'expiring', string.format('%d', row[EXPIRES_AT]), ref)
   end
   touch(row)
-  happened(row)
+  happened(row[REF])
 end
 
 local function unpack_all()

@@ -15,9 +15,9 @@ local function ended_key(row)
   return 'ended:' .. queue_of(row)
 end
 
-local function happened(row)
+local function happened(ref)
   local events = later('LPUSH', 'recent')
-  events[#events + 1] = row[REF]
+  events[#events + 1] = ref
 end
 
 -- Now and then is enough.
@@ -66,7 +66,7 @@ local function move(row, state)
     count(row, state, 1)
   end
   touch(row)
-  happened(row)
+  happened(row[REF])
   has_changed = true
 end
 

@@ -7,14 +7,17 @@ local function note(kind, row, reason)
   notices[#notices + 1] = cjson.encode({ kind, id_of(row), reason or cjson.null })
 end
 
-local function count(row, state, by)
+local function count_in(queue, state, by)
   local counts = tally[state]
   if not counts then
     counts = {}
     tally[state] = counts
   end
-  local queue = queue_of(row)
   counts[queue] = (counts[queue] or 0) + by
+end
+
+local function count(row, state, by)
+  count_in(queue_of(row), state, by)
 end
 
 local function write_counts()

@@ -20,7 +20,16 @@ local function later(command, name)
   return list
 end
 
-local rows, touched = {}, {}
+-- By name: rows as they are stored, and those that were unpacked; false where there is none.
+local texts, rows = {}, {}
+local rewritten, touched = {}, {}
+
+-- The row has that text now; it is one that was not unpacked.
+local function rewrite(ref, text)
+  local n = #rewritten
+  rewritten[n + 1], rewritten[n + 2] = ref, text
+  texts[ref] = text
+end
 
 -- Written as it is then: to be touched twice does no harm.
 local function touch(row)
@@ -28,17 +37,15 @@ local function touch(row)
 end
 
 local function flush()
-  local fields, n = {}, 0
   for _, row in ipairs(touched) do
     if not row.is_gone then
-      fields[n + 1], fields[n + 2] = row[REF], struct.pack(FORMAT, unpack(row, 1, PLACE))
-      n = n + 2
+      rewrite(row[REF], struct.pack(FORMAT, unpack(row, 1, PLACE)))
     end
   end
-  touched = {}
-  in_parts(fields, function(...)
+  in_parts(rewritten, function(...)
     call('HSET', BASE .. 'row', ...)
   end)
+  rewritten, touched = {}, {}
   for _, list in ipairs(pending) do
     in_parts(list, function(...)
       call(list.command, BASE .. list.name, ...)
@@ -58,16 +65,17 @@ end
 local function fetch(refs)
   local missing = {}
   for _, ref in ipairs(refs) do
-    if rows[ref] == nil then
+    if texts[ref] == nil then
       missing[#missing + 1] = ref
-      rows[ref] = false
+      texts[ref] = false
     end
   end
+  local n = 0
   in_parts(missing, function(...)
-    local wanted = { ... }
     for i, text in ipairs(call('HMGET', BASE .. 'row', ...)) do
-      rows[wanted[i]] = text and unpacked(wanted[i], text)
+      texts[missing[n + i]] = text
     end
+    n = n + MOST
   end)
 end
 
@@ -75,6 +83,7 @@ end
 local function row_of(ref)
   if rows[ref] == nil then
     fetch({ ref })
+    rows[ref] = texts[ref] and unpacked(ref, texts[ref])
   end
   return rows[ref]
 end
@@ -97,14 +106,17 @@ end
 
 local queues, executors = {}, {}
 
-local function queue_of(row)
-  local place = row[PLACE]
+local function queue_in(place)
   local queue = queues[place]
   if not queue then
     executors[place], queue = string.match(place, '^(%a+) (.*)$')
     queues[place] = queue
   end
   return queue
+end
+
+local function queue_of(row)
+  return queue_in(row[PLACE])
 end
 
 -- For what it was enqueued.

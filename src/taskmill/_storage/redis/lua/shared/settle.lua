@@ -1,12 +1,27 @@
 -- How an attempt ends, as lifecycle.py has decided; and how a job is taken back.
 
+-- As many as KEPT_RELEASES.
+local KEPT = 50
+-- In a text of JSON, a quotation mark has a backslash before it: so this is found in none.
+local RELEASED = '%[%d+, ?"released",[^%]]*%],? ?'
+
+-- The history without the oldest runs that were given back, if there are too many.
+local function without_old_releases(history)
+  local _, count = history:gsub(RELEASED, '')
+  return count > KEPT and history:gsub(RELEASED, '', count - KEPT) or history
+end
+
 local function remember(row, outcome, error, ended_at)
   local session = row[SESSION] == 0 and 'null' or string.format('%d', row[SESSION])
   local started_at = row[STARTED_AT] == 0 and 'null' or string.format('%d', row[STARTED_AT])
   local attempt = string.format('[%d,"%s",%s,%d,', row[ATTEMPT], outcome, started_at, ended_at)
     .. cjson.encode(error) .. ',' .. session .. ']'
   local before = call('HGET', BASE .. 'history', row[REF])
-  call('HSET', BASE .. 'history', row[REF], before and before .. ',' .. attempt or attempt)
+  local history = before and before .. ',' .. attempt or attempt
+  if outcome == 'released' then
+    history = without_old_releases(history)
+  end
+  call('HSET', BASE .. 'history', row[REF], history)
 end
 
 local function hand_back(row)
