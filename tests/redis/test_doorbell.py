@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from taskmill._core.job import Executor
 from taskmill._storage.wake import Room
 from tests import servers
-from tests.conformance.builders import Worker, a_job, succeeded
+from tests.conformance.builders import LEASE, Worker, a_job, succeeded
 from tests.redis.conftest import OpenStore
 from tests.worker.builders import DEADLINE, wait_for
 
@@ -56,6 +57,37 @@ def test_one_that_is_busy_again_hands_the_ring_on(open_store: OpenStore) -> None
     open_store().jobs.add([a_job("a")])
 
     assert resting.rung.wait(DEADLINE)
+
+
+def test_a_turn_that_leaves_nothing_says_that_its_process_rests(open_store: OpenStore) -> None:
+    sleeper = Sleeper(open_store, "all")
+    open_store().jobs.add([a_job("a")])
+    assert sleeper.rung.wait(DEADLINE)
+    sleeper.rung.clear()
+    take_turn(sleeper)
+
+    open_store().jobs.add([a_job("b")])
+
+    assert sleeper.rung.wait(DEADLINE)
+
+
+def test_one_that_takes_all_that_it_has_room_for_does_not(
+    open_store: OpenStore, client: Any, name: str
+) -> None:
+    sleeper = Sleeper(open_store, "all")
+    open_store().jobs.add([a_job("a"), a_job("b")])
+    assert sleeper.rung.wait(DEADLINE)
+
+    take_turn(sleeper)
+
+    assert client.exists(f"{{{name}}}:resting:all") == 0
+
+
+def take_turn(sleeper: Sleeper) -> None:
+    """A turn of its worker, which has room for two jobs in threads."""
+    session = sleeper.store.sessions.open(kind="worker", lease=LEASE)
+    wants: dict[Executor, int] = {"thread": 2, "asyncio": 1, "process": 1}
+    sleeper.store.jobs.turn(session, (), claim=1, wants=wants, queues=None)
 
 
 def test_one_that_is_gone_is_passed_over(open_store: OpenStore) -> None:

@@ -64,7 +64,8 @@ def test_what_goes_wrong_in_redis_is_noticed(redis_url: str, monkeypatch: pytest
 
     def unfenced(name: str) -> scripts.Script:
         sound = find(name)
-        text = sound.text.replace("row[FENCE] + 1", "row[FENCE]").replace("'>I4', fence + 1", "'>I4', fence")
+        # The fence is the twelfth column.
+        text = sound.text.replace("row[12] + 1", "row[12]").replace("'>I4', fence + 1", "'>I4', fence")
         return sound._replace(text=text)
 
     monkeypatch.setattr(scripts, "script", unfenced)

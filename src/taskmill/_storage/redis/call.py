@@ -49,12 +49,22 @@ class Caller:
         """As `change`, with the notices."""
         return self._announced(self.link.run(name, *arguments, clock=self._now(), once=once))
 
-    def turn(self, *arguments: str | bytes | float) -> tuple[Any, list[Notice], int, bytes]:
-        """As `answer`, with the version of the store, and the rows of what was claimed."""
-        reply, version, now, rows = self.link.run("turn", *arguments, clock=self._now())
-        self._moment.learn(int(now))
-        self._wake.saw(version)
-        return *self._announced(reply), version, rows
+    def turn(self, *arguments: str | bytes | float, may_rest: bool) -> tuple[Any, list[Notice], int, bytes]:
+        """As `answer`, with the version of the store, and the rows of what was claimed.
+
+        *may_rest*: whether the worker has room for any job, so that it rests where it finds none.
+        """
+        offered, is_taken = self._wake.offer() if may_rest else "", False
+        try:
+            reply, version, now, rows, is_taken = self.link.run(
+                "turn", offered, *arguments, clock=self._now()
+            )
+            self._moment.learn(int(now))
+            self._wake.saw(version)
+            return *self._announced(reply), version, rows
+        finally:
+            if offered:
+                self._wake.offered(is_taken=bool(is_taken))
 
     def ended(self, job_ids: Sequence[str]) -> None:
         """Ring who waits for these in this process."""

@@ -32,6 +32,8 @@ _QUIET = 5.0
 # Who has waited for a result most likely waits for another.
 _LINGER = 10.0
 _AGAIN = 0.25
+# So long after a turn that told of a rest, nobody need ask for the version.
+_FRESH = 0.005
 
 
 class RedisBell(Wake):
@@ -43,6 +45,8 @@ class RedisBell(Wake):
         self._listener: Listener | None = None
         self._opening = threading.RLock()
         self._told: Room | None = None
+        self._has_rested = False
+        self._rested_at = 0.0
         self._version: int | None = None
         self._seen = 0
         forks.watch(self)
@@ -69,6 +73,25 @@ class RedisBell(Wake):
             except StoreError:
                 # A hint; the worker finds out what is wrong when it looks.
                 self._told = None
+        self._has_rested = True
+
+    def offer(self) -> str:
+        """The channel of this process, if it most likely rests after a turn, as it did before; else "".
+
+        The turn may tell the server, which saves a call before the rest. `offered` says afterwards whether it did.
+        """
+        listener = self._listener
+        is_offered = self._has_rested and self._told is None and len(self._workers) == 1
+        if listener is None or not is_offered or not listener.is_heard:
+            return ""
+        self._told = "all"
+        return listener.channel
+
+    def offered(self, *, is_taken: bool) -> None:
+        """Whether the turn told the server; for what came in since, this process was rung, or another one."""
+        if not is_taken:
+            self._told = None
+        self._rested_at = time.monotonic() if self._told else 0.0
 
     def close(self) -> None:
         with self._opening:
@@ -96,9 +119,11 @@ class RedisBell(Wake):
         self._version = version
 
     def take_version(self) -> int | None:
-        """What was learnt, if nobody has taken it yet, and it is news for who saw the store last."""
+        """What was learnt, if nobody has taken it yet, and it is news; or what was seen by a turn just now."""
         version, self._version = self._version, None
-        return version if version is not None and version > self._seen else None
+        if version is not None and version > self._seen:
+            return version
+        return self._seen if time.monotonic() < self._rested_at + _FRESH else None
 
     def saw(self, version: int) -> None:
         """Somebody here has seen the store in that version."""
@@ -106,7 +131,7 @@ class RedisBell(Wake):
 
     def rung(self, version: int | None = None) -> None:
         """There may be jobs, and nobody else was told."""
-        self._told = None
+        self._told, self._rested_at = None, 0.0
         self.learn(version)
         is_resting = bool(self._resting)
         super().jobs_added()

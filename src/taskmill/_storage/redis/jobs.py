@@ -11,7 +11,7 @@ from json.encoder import encode_basestring as _quoted
 
 from taskmill._core import lifecycle
 from taskmill._core.event import Notice
-from taskmill._core.job import ErrorInfo, Executor, NewJob, State
+from taskmill._core.job import EXECUTORS, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.redis.call import Caller
@@ -56,6 +56,7 @@ class RedisJobs(JobStore):
             _text(list(knows)),
             _text(succeeded),
             *_settled(settlements),
+            may_rest=queues is None and all(wants.get(executor) for executor in EXECUTORS),
         )
         self._caller.ended(succeeded)
         claimed = claimed_of(rows, calls)

@@ -2,10 +2,11 @@
 -- needs: clock columns row ring news line change pipeline lock settle session pause plain
 -- flags: allow-oom
 
-local session, number = ARGV[2], tonumber(ARGV[4])
+-- The bell is that of a process that will rest if nothing is left for it, or ''.
+local BELL, SESSION_NUMBER, ITS_WORD, CLAIM_NUMBER, WISH, KNOWN, IDS, COUNT = 2, 3, 4, 5, 6, 7, 8, 9
+local session, number = ARGV[SESSION_NUMBER], tonumber(ARGV[CLAIM_NUMBER])
 local number_of_session = tonumber(session)
-local is_me = is_meant(session, ARGV[3])
-local WISH, KNOWN, IDS, COUNT = 5, 6, 7, 8
+local is_me = is_meant(session, ARGV[ITS_WORD])
 
 -- --- settling
 
@@ -283,7 +284,22 @@ local function next_at(lanes)
   if expiring[2] then
     earliest = math.min(earliest, tonumber(expiring[2]))
   end
-  return earliest == math.huge and 'null' or string.format('%d', earliest)
+  return earliest
+end
+
+-- Whether the process behind the bell is known to rest now, with room for any job.
+local function rests(wants, earliest)
+  if ARGV[BELL] == '' or earliest <= NOW then
+    return 0
+  end
+  for _, want in pairs(wants) do
+    if want == 0 then
+      return 0
+    end
+  end
+  call('SREM', BASE .. 'resting:some', ARGV[BELL])
+  call('SADD', BASE .. 'resting:all', ARGV[BELL])
+  return 1
 end
 
 local stale = settle_all()
@@ -298,7 +314,9 @@ if is_me and call('HEXISTS', BASE .. 'sessions', session) == 1 then
 end
 flush()
 local rows_told, calls, given = told(claimed)
-local answer = joined({ listed(stale), calls, given, next_at(lanes) })
+local earliest = next_at(lanes)
+local next_text = earliest == math.huge and 'null' or string.format('%d', earliest)
 forget_events()
-local reply = finish(answer)
-return { reply, tonumber(call('GET', BASE .. 'version') or 0), string.format('%d', NOW), rows_told }
+local reply = finish(joined({ listed(stale), calls, given, next_text }))
+local version = tonumber(call('GET', BASE .. 'version') or 0)
+return { reply, version, string.format('%d', NOW), rows_told, rests(wish.wants, earliest) }
