@@ -196,6 +196,22 @@ class TestAskedToStop:
         storage.jobs.add([a_job("a")])
         assert ids(worker.claim()) == ["a"]
 
+    def test_who_is_rescued_is_told_if_he_only_stood_still(
+        self, storage: Storage, worker: Worker, clock: FakeClock
+    ) -> None:
+        unasked = storage.sessions.open(kind="worker", lease=LEASE)
+        storage.sessions.ask_to_stop(worker.session)
+        clock.travel(2 * LEASE / SECOND)
+        storage.jobs.rescue()
+        later = storage.sessions.open(kind="worker", lease=LEASE)
+
+        assert storage.sessions.is_asked_to_stop(worker.session) is True
+        assert storage.sessions.ask_to_stop(worker.session) is False
+        assert storage.sessions.is_asked_to_stop(unasked) is False
+        assert storage.sessions.is_asked_to_stop(later) is False
+        storage.sessions.end(worker.session)
+        assert storage.health.verify() == []
+
     def test_who_is_gone_cannot_be_asked(self, storage: Storage, worker: Worker) -> None:
         storage.sessions.ask_to_stop(worker.session)
         storage.sessions.end(worker.session)

@@ -339,6 +339,7 @@ class TestStop:
         home.start()
 
         home.supervisor.ask_to_stop()
+        home.step(0)
 
         [told] = [
             state.is_asked_to_stop for state in storage.inspection.sessions() if state.kind == "supervisor"
@@ -355,6 +356,7 @@ class TestStop:
         faults.break_down("sessions.ask_to_stop")
 
         home.supervisor.ask_to_stop()
+        home.step(0)
 
         assert isinstance(process.said[-1], Stop)
 
@@ -506,6 +508,21 @@ class TestReplacement:
 
 
 class TestAskedInTheStore:
+    def test_it_stops_also_if_it_stood_still_meanwhile(
+        self, house: Callable[..., House], storage: MemoryStorage, clock: FakeClock
+    ) -> None:
+        home = house(grace=10)
+        process = home.start()
+        [own] = [state.session for state in storage.inspection.sessions() if state.kind == "supervisor"]
+        storage.sessions.ask_to_stop(own)
+        clock.travel(100)
+        storage.jobs.rescue()
+
+        home.step(60)
+
+        assert home.guardian.session != own
+        assert process.said[-1] == Stop(10)
+
     def test_it_stops_as_on_a_signal(self, house: Callable[..., House]) -> None:
         home = house(grace=10)
         process = home.start()

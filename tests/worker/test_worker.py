@@ -449,6 +449,21 @@ class TestLosingTheSession:
         assert "this process ends" in caplog.text
         assert mill.app.storage.inspection.sessions() == []
 
+    def test_one_that_was_asked_to_stop_while_it_stood_still_stops(
+        self, mill: Mill, clock: FakeClock
+    ) -> None:
+        faults, worker = with_faults(mill), mill.worker()
+        worker.start()
+        [state] = wait_for(mill.app.storage.inspection.sessions)
+        faults.break_down("sessions.is_asked_to_stop")
+        assert steering.stop_worker(mill.app, state.session) is True
+        clock.travel(2)
+        mill.app.storage.jobs.rescue()
+        faults.heal()
+
+        assert worker.wait(DEADLINE)
+        assert mill.app.storage.inspection.sessions() == []
+
     def test_what_its_jobs_come_to_changes_nothing_and_they_can_know(
         self, mill: Mill, clock: FakeClock
     ) -> None:

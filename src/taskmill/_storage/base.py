@@ -31,6 +31,9 @@ from taskmill._storage.callers.base import Entry
 from taskmill._storage.wake import Wake
 from taskmill.errors import CannotJoin
 
+# Of so many sessions that were rescued it is remembered that they were asked to stop.
+WISHES = 10_000
+
 CancelAnswer = Literal["cancelled", "requested", "ended", "missing"]
 
 
@@ -378,7 +381,10 @@ class SessionStore(ABC):
 
     @abstractmethod
     def is_asked_to_stop(self, session: int) -> bool:
-        """Whether somebody asked for it; False where the session is gone."""
+        """Whether somebody asked for it; also of one that was rescued since: its process may only have stood still.
+
+        False where the session was ended, and where it was rescued more than WISHES sessions ago.
+        """
 
 
 class ScheduleStore(ABC):

@@ -45,6 +45,7 @@ class Guardian:
         self._sessions: dict[int, int] = {}
         self._duties: list[_Duty] = []
         self._seen: int | None = None
+        self._was_asked = False
         self._outage = Outage(logger, lambda: _MEANWHILE)
 
     @property
@@ -70,7 +71,11 @@ class Guardian:
         if self._storage is None:
             return True
         try:
-            if not self._own or not self._storage.sessions.renew(self._own[-1]):
+            if not self._own:
+                self._open_session()
+            elif not self._storage.sessions.renew(self._own[-1]):
+                # This process may have stood still while somebody asked.
+                self._was_asked = self._was_asked or self._storage.sessions.is_asked_to_stop(self._own[-1])
                 self._open_session()
             self._look_for_sessions(self._storage)
             for session, pid in self._sessions.items():
@@ -135,8 +140,8 @@ class Guardian:
 
     def is_asked_to_stop(self) -> bool:
         """Whether somebody has asked in the store for the end of this worker."""
-        if self._storage is None or self.session is None:
-            return False
+        if self._storage is None or self.session is None or self._was_asked:
+            return self._was_asked
         try:
             return self._storage.sessions.is_asked_to_stop(self.session)
         except StoreError:

@@ -233,6 +233,12 @@ class Machine:
         """Whether somebody has asked for it in the store."""
         return self._stop.is_asked
 
+    def was_asked_to_stop(self) -> bool:
+        """As `is_asked_to_stop`, now that the session is lost: it may have stood still while somebody asked."""
+        return self._place.parent is None and (
+            self._stop.is_asked or self._storage.sessions.is_asked_to_stop(self.tenure.session)
+        )
+
     @property
     def is_spent(self) -> bool:
         """Whether a thread goes on past its time, so that this process has to be replaced."""

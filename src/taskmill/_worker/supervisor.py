@@ -177,6 +177,7 @@ class Supervisor:
         self._hello: Hello | None = None
         self.is_proven = False
         self._asked = 0  # how often it was asked to stop
+        self._is_noted = False  # for people, in the store
         self._done = 0  # how many children of a burst have run all that was due
         self._has_given_up = False
         self._untold: list[Notice] = []
@@ -299,8 +300,6 @@ class Supervisor:
                 child.kill()
             else:
                 self._tell_to_stop(child, grace)
-        if self._asked == 1:
-            self._guardian.note_stopping()
 
     def reload(self, what: str) -> None:
         """The files of the application have changed: let others take the place of all children, and those end."""
@@ -325,6 +324,9 @@ class Supervisor:
         """Do what is due; return how many seconds to rest unless something happens."""
         now = self._stepped_at = self._clock()
         self._lose_patience(now)
+        if self._asked and not self._is_noted:
+            self._is_noted = True
+            self._guardian.note_stopping()
         if now >= self._renew_at:
             self._renew(now)
         if now >= self._look_at:

@@ -33,6 +33,7 @@ _CLEAN_UP = 2.0
 _TAKE_NOTICE = 0.3
 # The pause before a session is asked for again.
 _AGAIN = 0.5
+_ASKED = "asked to stop by somebody who looks after the store"
 # Python runs signal handlers between two waits.
 _SLICE = 0.2
 
@@ -208,7 +209,7 @@ class Worker:
     def _work(self, machine: Machine) -> None:
         while not self._asked and not machine.tenure.lost and not machine.is_spent:
             if machine.is_asked_to_stop:
-                logger.info("asked to stop by somebody who looks after the store")
+                logger.info(_ASKED)
                 return
             rest = machine.step()
             if self._options.burst and machine.is_idle:
@@ -298,6 +299,9 @@ class Worker:
         logger.warning(told, lost.tenure.session, "going on under a new one")
         while not self._asked:
             try:
+                if lost.was_asked_to_stop():
+                    logger.info(_ASKED)
+                    return None
                 machine = self._new_machine()
             except StoreError as error:
                 self._outage.failed("session", error)

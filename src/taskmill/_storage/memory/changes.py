@@ -14,7 +14,7 @@ from taskmill._core.instant import moment_of, to_datetime
 from taskmill._core.job import KEPT_RELEASES, Claimed, ErrorInfo, Executor, NewJob, Reason, State
 from taskmill._core.lifecycle import Settlement, Transition
 from taskmill._core.record import Attempt, Job
-from taskmill._storage.base import ScheduleState
+from taskmill._storage.base import WISHES, ScheduleState
 from taskmill._storage.clock import Clock
 from taskmill._storage.memory.row import WAITING, Row, place, row_of
 from taskmill._storage.memory.tables import Lock, Tables
@@ -408,6 +408,11 @@ class Changes:
     def let_through_all(self) -> None:
         for name in tuple(self.tables.waiters):
             self.let_through(name)
+
+    def keep_wish(self, session: int) -> None:
+        """Remember whether it was asked to stop."""
+        if self.tables.sessions[session].is_asked_to_stop:
+            self.tables.wishes = {each for each in self.tables.wishes if each > session - WISHES} | {session}
 
     def forget(self, session: int) -> None:
         if self.tables.sessions.pop(session, None) is not None:

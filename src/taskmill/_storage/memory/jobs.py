@@ -44,6 +44,7 @@ class MemoryJobs(JobStore):
         with self._memory.change() as changes:
             for session in [session for session in changes.tables.sessions if changes.is_dead(session)]:
                 changes.take_back(session, "rescued")
+                changes.keep_wish(session)
                 changes.forget(session)
             changes.let_through_all()
             return changes.notices

@@ -72,4 +72,4 @@ class MemorySessions(SessionStore):
     def is_asked_to_stop(self, session: int) -> bool:
         with self._memory.read() as tables:
             known = tables.sessions.get(session)
-            return known is not None and known.is_asked_to_stop
+            return session in tables.wishes if known is None else known.is_asked_to_stop

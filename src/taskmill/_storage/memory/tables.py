@@ -54,6 +54,8 @@ class Tables:
         self.pipelines: dict[str | None, dict[int, Row]] = {}
         self.locks: dict[str, Lock] = {}
         self.sessions: dict[int, Session] = {}
+        # Those that were asked to stop, and rescued.
+        self.wishes: set[int] = set()
         self.schedules: dict[str, ScheduleState] = {}
         self.paused: dict[str, int] = {}
         self.identity = new_job_id()

@@ -92,7 +92,7 @@ class PostgresSessions(SessionStore):
         return bool(is_new)
 
     def is_asked_to_stop(self, session: int) -> bool:
-        return self._database.row(SQL.is_asked_to_stop, (session,)) == (True,)
+        return self._database.row(SQL.is_asked_to_stop, {"session": session}) == (True,)
 
     # --- what the other roles need
 

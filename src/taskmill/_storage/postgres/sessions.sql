@@ -11,7 +11,8 @@ select taskmill.renew(%s, %s);
 select taskmill.ask_to_stop(%s);
 
 -- name: is_asked_to_stop
-select exists (select 1 from taskmill.session where id = %s and is_asked_to_stop);
+select exists (select 1 from taskmill.session where id = %(session)s and is_asked_to_stop)
+    or exists (select 1 from taskmill.wish where session = %(session)s);
 
 -- name: end
 select to_json(taskmill.end_session(%s, %s));

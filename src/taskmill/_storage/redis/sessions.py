@@ -77,8 +77,7 @@ class RedisSessions(SessionStore):
         return bool(self._caller.change("ask_to_stop", session))
 
     def is_asked_to_stop(self, session: int) -> bool:
-        link = self._caller.link
-        return bool(link.ask("SISMEMBER", link.key("asked-to-stop"), session))
+        return bool(self._caller.look("is_asked_to_stop", session))
 
     # --- what the other roles need
 

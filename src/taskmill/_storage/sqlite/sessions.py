@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from taskmill._core.census import Life, Serves
 from taskmill._core.event import Notice
-from taskmill._storage.base import SessionStore, Slots
+from taskmill._storage.base import WISHES, SessionStore, Slots
 from taskmill._storage.clock import Clock
 from taskmill._storage.process import boot_id, host_name, process_identity
 from taskmill._storage.rows import serves_text
@@ -138,10 +138,10 @@ class SqliteSessions(SessionStore):
 
     def is_asked_to_stop(self, session: int) -> bool:
         row = {"session": self.here(session)}
-        found = self._database.read(
+        [is_asked] = self._database.read(
             lambda connection: connection.execute(SQL.is_asked_to_stop, row).fetchone()
         )
-        return bool(found and found[0])
+        return bool(is_asked)
 
     # --- what the other roles need
 
@@ -195,6 +195,7 @@ class SqliteSessions(SessionStore):
             dead = [session for session in gone if self.is_dead(session, sessions.get(session.parent))]
             for session in dead:
                 done.take_back(session.session, "rescued")
+                _keep_wish(connection, session.session)
                 self.remove(connection, session.session)
             done.wake_all_awaited()
             return done, dead
@@ -221,6 +222,11 @@ class SqliteSessions(SessionStore):
 
     def _is_anybody_left_waiting(self) -> bool:
         return bool(self._database.read(lambda connection: connection.execute(JOBS.awaited_locks).fetchone()))
+
+
+def _keep_wish(connection: Connection, session: int) -> None:
+    if connection.execute(SQL.keep_wish, {"session": session}).rowcount:
+        connection.execute(SQL.forget_wishes, {"session": session, "kept": WISHES})
 
 
 def _find(connection: Connection, session: int | None) -> Session | None:

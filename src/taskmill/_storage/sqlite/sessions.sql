@@ -12,7 +12,14 @@ select id, parent, process, boot, lease, file from taskmill_session where id = :
 update taskmill_session set is_asked_to_stop = 1 where id = :session and not is_asked_to_stop;
 
 -- name: is_asked_to_stop
-select is_asked_to_stop from taskmill_session where id = :session;
+select exists (select 1 from taskmill_session where id = :session and is_asked_to_stop)
+    or exists (select 1 from taskmill_wish where session = :session);
+
+-- name: keep_wish
+insert into taskmill_wish (session) select id from taskmill_session where id = :session and is_asked_to_stop;
+
+-- name: forget_wishes
+delete from taskmill_wish where session <= :session - :kept;
 
 -- name: end
 delete from taskmill_session where id = :session;

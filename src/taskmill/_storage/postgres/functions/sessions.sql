@@ -79,6 +79,11 @@ begin
         select id from taskmill.session
         where id = any(rescued) and (id = any(_gone) or leased_until < taskmill.clock(_monotonic)) order by id
     );
+    insert into taskmill.wish (session) select id from taskmill.session where id = any(rescued) and is_asked_to_stop;
+    if found then
+        -- As many as WISHES.
+        delete from taskmill.wish where session <= (select max(w.session) from taskmill.wish w) - 10000;
+    end if;
     foreach candidate in array rescued loop
         news := taskmill.take_back(news, candidate, 'rescued', _now);
     end loop;

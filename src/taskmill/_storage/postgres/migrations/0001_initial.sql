@@ -26,6 +26,11 @@ create table taskmill.session (
     is_asked_to_stop boolean not null default false
 );
 
+-- Sessions that were asked to stop and taken for dead: one that only stood still finds here that it was asked.
+create table taskmill.wish (
+    session bigint primary key
+);
+
 -- What shares queue, executor and priority; they are few, and stay. A suspect's executor is 'alone', so that who wants
 -- others does not claim it, and 'elsewhere:' with its task is that of one which a worker handed on.
 create table taskmill.lane (

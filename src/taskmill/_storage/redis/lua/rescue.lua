@@ -23,6 +23,7 @@ for session in pairs(gone) do
 end
 for _, session in ipairs(dead) do
   take_back(session, 'rescued')
+  keep_wish(session)
   forget(session)
 end
 for _, lock in ipairs(call('SMEMBERS', BASE .. 'awaited')) do

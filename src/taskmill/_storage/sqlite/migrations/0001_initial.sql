@@ -25,6 +25,11 @@ create table taskmill_session (
     is_asked_to_stop integer not null default 0 check (is_asked_to_stop in (0, 1))
 ) strict;
 
+-- Sessions that were asked to stop and taken for dead: one that only stood still finds here that it was asked.
+create table taskmill_wish (
+    session integer primary key
+) strict;
+
 -- The checks spell out what "in (...)" would say: SQLite builds a table of the list at every change of a row, which
 -- took a third of the time of a claim and a settlement.
 -- The id is the row's number, which may be used again once a job was deleted; job_id is its name for good. (With

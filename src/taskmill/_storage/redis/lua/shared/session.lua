@@ -53,6 +53,16 @@ local function is_meant(session, word)
   return not known or word == '' or known[WORD] == word
 end
 
+-- Of so many sessions that were rescued it is remembered that they were asked to stop, as WISHES has it.
+local KEPT_WISHES = 10000
+
+local function keep_wish(session)
+  if call('SREM', BASE .. 'asked-to-stop', session) == 1 then
+    call('ZADD', BASE .. 'wishes', session, session)
+    call('ZREMRANGEBYSCORE', BASE .. 'wishes', '-inf', tonumber(session) - KEPT_WISHES)
+  end
+end
+
 local function forget(session)
   local known = session_of(session)
   if known then
