@@ -15,11 +15,14 @@ _VALUES = attrgetter(*_FIELDS)
 
 
 def as_columns(jobs: Sequence[NewJob]) -> str:
-    """For each field a list of what it is in each job or, where all share it, of that alone."""
-    columns: dict[str, Sequence[Any]] = dict(zip(_FIELDS, zip(*map(_VALUES, jobs), strict=True), strict=True))
-    shared = {name: column[:1] for name, column in columns.items() if column.count(column[0]) == len(column)}
-    # How many these are says how many jobs there are.
-    return json.dumps({**columns, **shared, "job_id": columns["job_id"]})
+    """What all share under the name of the field; else, under "each_" and that, what it is in each job."""
+    columns: dict[str, Any] = {}
+    for name, column in zip(_FIELDS, zip(*map(_VALUES, jobs), strict=True), strict=True):
+        if name != "job_id" and column.count(column[0]) == len(column):
+            columns[name] = column[0]
+        else:
+            columns[f"each_{name}"] = column
+    return json.dumps(columns)
 
 
 def values(job: NewJob) -> Sequence[Any]:

@@ -134,7 +134,8 @@ returns table (
     from taskmill.calls(_jobs) c left join taskmill.lane l using (queue, executor, priority) order by c.number
 $$;
 
--- The fields of each NewJob: _jobs has a list for each, of one value for each job or, where all share it, of that one.
+-- The fields of each NewJob. _jobs has what all share under the field's name, and else under "each_" and that what it is in
+-- each job; what is nowhere is null.
 create or replace function taskmill.calls(_jobs json)
 returns table (
     number bigint, job_id text, queue text, executor text, priority integer, run_at bigint, delay bigint,
@@ -142,32 +143,25 @@ returns table (
     pipeline text, step integer, args text
 ) language sql stable as $$
     select
-        number, c.job_id,
-        case when cardinality(j.queue) = 1 then j.queue[1] else c.queue end,
-        case when cardinality(j.executor) = 1 then j.executor[1] else c.executor end,
-        case when cardinality(j.priority) = 1 then j.priority[1] else c.priority end,
-        case when cardinality(j.run_at) = 1 then j.run_at[1] else c.run_at end,
-        case when cardinality(j.delay) = 1 then j.delay[1] else c.delay end,
-        case when cardinality(j.max_attempts) = 1 then j.max_attempts[1] else c.max_attempts end,
-        case when cardinality(j.task) = 1 then j.task[1] else c.task end,
-        case when cardinality(j.expires_in) = 1 then j.expires_in[1] else c.expires_in end,
-        case when cardinality(j.result_ttl) = 1 then j.result_ttl[1] else c.result_ttl end,
-        case when cardinality(j.lock) = 1 then j.lock[1] else c.lock end,
-        case when cardinality(j.key) = 1 then j.key[1] else c.key end,
-        case when cardinality(j.tags) = 1 then j.tags[1] else c.tags end,
-        case when cardinality(j.headers) = 1 then j.headers[1] else c.headers end,
-        case when cardinality(j.pipeline) = 1 then j.pipeline[1] else c.pipeline end,
-        case when cardinality(j.step) = 1 then j.step[1] else c.step end,
-        case when cardinality(j.args) = 1 then j.args[1] else c.args end
-    from json_to_record(_jobs) as j (
-        job_id text[], queue text[], executor text[], priority integer[], run_at bigint[], delay bigint[],
-        max_attempts integer[], task text[], expires_in bigint[], result_ttl bigint[], lock text[], key text[],
-        tags text[], headers text[], pipeline text[], step integer[], args text[]
+        number, each.job_id, coalesce(each.queue, shared.queue), coalesce(each.executor, shared.executor),
+        coalesce(each.priority, shared.priority), coalesce(each.run_at, shared.run_at), coalesce(each.delay, shared.delay),
+        coalesce(each.max_attempts, shared.max_attempts), coalesce(each.task, shared.task),
+        coalesce(each.expires_in, shared.expires_in), coalesce(each.result_ttl, shared.result_ttl),
+        coalesce(each.lock, shared.lock), coalesce(each.key, shared.key), coalesce(each.tags, shared.tags),
+        coalesce(each.headers, shared.headers), coalesce(each.pipeline, shared.pipeline), coalesce(each.step, shared.step),
+        coalesce(each.args, shared.args)
+    from json_to_record(_jobs) as shared (
+        queue text, executor text, priority integer, run_at bigint, delay bigint, max_attempts integer, task text,
+        expires_in bigint, result_ttl bigint, lock text, key text, tags text, headers text, pipeline text, step integer,
+        args text, each_job_id text[], each_queue text[], each_executor text[], each_priority integer[],
+        each_run_at bigint[], each_delay bigint[], each_max_attempts integer[], each_task text[], each_expires_in bigint[],
+        each_result_ttl bigint[], each_lock text[], each_key text[], each_tags text[], each_headers text[],
+        each_pipeline text[], each_step integer[], each_args text[]
     )
     cross join lateral unnest(
-        j.job_id, j.queue, j.executor, j.priority, j.run_at, j.delay, j.max_attempts, j.task, j.expires_in,
-        j.result_ttl, j.lock, j.key, j.tags, j.headers, j.pipeline, j.step, j.args
-    ) with ordinality as c (
+        each_job_id, each_queue, each_executor, each_priority, each_run_at, each_delay, each_max_attempts, each_task,
+        each_expires_in, each_result_ttl, each_lock, each_key, each_tags, each_headers, each_pipeline, each_step, each_args
+    ) with ordinality as each (
         job_id, queue, executor, priority, run_at, delay, max_attempts, task, expires_in, result_ttl, lock, key, tags,
         headers, pipeline, step, args, number
     )
