@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import importlib.util
 import json
@@ -20,6 +21,8 @@ VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
 PIP: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+# The run level of maintenance: a server that is installed is not started.
+APT = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
 MARKER = VENV / "installed.txt"
 QUALITY = "tests/test_quality.py"
 WHOLE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
@@ -192,10 +195,14 @@ def apt_get(*packages: str) -> bool:
     if not shutil.which("apt-get") or os.geteuid():
         return False
     print(f"dev.py: apt-get install {' '.join(packages)}", file=sys.stderr, flush=True)
-    # The run level of maintenance: a server that is installed is not started.
-    command = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
-    run(*command, "update")
-    return not run(*command, "install", "--yes", "--no-install-recommends", *packages).returncode
+    update_apt()
+    return not run(*APT, "install", "--yes", "--no-install-recommends", *packages).returncode
+
+
+@functools.cache
+def update_apt() -> None:
+    """Once is enough."""
+    run(*APT, "update")
 
 
 def wants_browser(arguments: list[str]) -> bool:

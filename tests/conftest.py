@@ -18,6 +18,8 @@ from hypothesis import settings
 
 from tests import servers
 
+LONGEST = {"test_browser.py", "test_soak.py", "test_storage_machine.py"}
+
 settings.register_profile("long", max_examples=3_000, stateful_step_count=80, deadline=None, print_blob=True)
 
 
@@ -25,6 +27,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long", action="store_true", help="longer variants of the tests that have one; minutes"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun late, one would be all that is left, with the other processes at rest."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.hookimpl(wrapper=True)

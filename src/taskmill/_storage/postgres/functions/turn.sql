@@ -144,10 +144,10 @@ begin
         update taskmill.job j
         set state = 'running', session = _session, claim = _claim, fence = fence + 1, attempt = attempt + 1,
             claimed_at = _now, started_at = null
-        from unnest(total) with ordinality r (ref, number), taskmill.lane l
+        from unnest(total) r (ref), taskmill.lane l
         where j.id = r.ref and l.id = j.lane
-        returning r.number, taskmill.told(j, l) as told
+        returning l.priority, j.run_at, j.id, taskmill.told(j, l) as told
     )
-    select json_agg(told order by number) into claimed from claimed;
+    select json_agg(told order by priority desc, run_at, id) into claimed from claimed;
     return claimed;
 end $$;
