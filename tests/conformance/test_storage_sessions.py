@@ -17,6 +17,7 @@ from tests.conformance.builders import (
     failed,
     ids,
     job_of,
+    retrying,
     run_at_of,
     states_of,
     succeeded,
@@ -106,6 +107,25 @@ class TestSessions:
 
         assert run_at_of(storage, "a") == run_at
         assert ids(Worker(storage).claim()) == ["a", "b"]
+
+    def test_of_what_was_claimed_at_once_it_gives_back_what_has_not_ended(
+        self, storage: Storage, worker: Worker
+    ) -> None:
+        storage.jobs.add([a_job(name) for name in "abcde"])
+        a, b = worker.claim(2)
+        c, d, _ = worker.claim(3)
+        violations = []
+        for claimed, transition in ((a, succeeded()), (b, failed()), (c, retrying(SECOND)), (d, succeeded())):
+            worker.settle(claimed, transition)
+            violations += storage.health.verify()
+
+        notices = storage.sessions.end(worker.session)
+
+        assert list(notices) == [Notice("released", "e")]
+        assert states_of(storage) == dict(
+            zip("abcde", ("succeeded", "failed", "queued", "succeeded", "queued"), strict=True)
+        )
+        assert violations == []
 
     def test_a_job_whose_cancel_was_requested_is_cancelled_instead(
         self, storage: Storage, worker: Worker

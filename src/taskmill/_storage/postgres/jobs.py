@@ -78,8 +78,10 @@ class PostgresJobs(JobStore):
         queues: Collection[str] | None,
         knows: Collection[str] = (),
     ) -> Turn:
-        plain = [settlement for settlement in settlements if is_plain(settlement)]
-        others = [settlement for settlement in settlements if not is_plain(settlement)]
+        plain: list[Settlement] = []
+        others: list[Settlement] = []
+        for settlement in settlements:
+            (plain if is_plain(settlement) else others).append(settlement)
         resting = self._wake.resting
         since = self._frontier.since()
         request = (

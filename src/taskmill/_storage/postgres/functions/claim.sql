@@ -29,7 +29,7 @@ begin
 end $$;
 
 -- Take up to _want jobs out of their line, from lanes that share priority and executor, of which the first is due at _first;
--- which they are, in order. What another turn has its hands on is passed over. Those with a lock are left to a turn that is
+-- which they are. What another turn has its hands on is passed over. Those with a lock are left to a turn that is
 -- alone.
 create or replace function taskmill.take(
     _lanes integer[], _first bigint, _want integer, _session bigint, _is_alone boolean, _now bigint
@@ -45,9 +45,9 @@ begin
             select ctid from taskmill.waiting
             where lane = _lanes[1] and run_at between _first and _now and not has_lock
             order by run_at, job limit _want for update skip locked
-        )) returning run_at, job
+        )) returning job
     )
-    select coalesce(array_agg(job order by run_at, job), '{}') into taken from taken;
+    select coalesce(array_agg(job), '{}') into taken from taken;
     return taken;
 end $$;
 

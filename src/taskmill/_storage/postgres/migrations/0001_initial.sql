@@ -46,42 +46,43 @@ create table taskmill.lane (
 -- waiting, expiry, claim and ended below. All writes go through functions of this schema; what rows must be is in
 -- verification.sql, because as checks it took half the time of adding a job.
 create table taskmill.job (
+    -- First what is always there and as long: what stands behind that is found by going through the row.
     id bigint generated always as identity primary key,
-    job_id text collate "C" not null unique,
-    lane integer not null,
     run_at bigint not null,
-    state text not null,
-    -- What a suspect, or one that was handed on, goes back to; null of all others.
-    own_executor text,
+    fence bigint not null default 0,
+    enqueued_at bigint not null,
+    delay bigint not null,
+    result_ttl bigint not null,
+    lane integer not null,
     attempt integer not null default 0,
     max_attempts integer not null,
-    fence bigint not null default 0,
-    session bigint,
-    claim bigint,
     rescues integer not null default 0,
     crashes integer not null default 0,
+    step integer not null,
     cancel_requested boolean not null default false,
+    job_id text collate "C" not null unique,
+    state text not null,
     task text collate "C" not null,
-    enqueued_at bigint not null,
+    args text not null,
+    session bigint,
+    claim bigint,
     claimed_at bigint,
     started_at bigint,
     ended_at bigint,
     kept_for bigint,
     expires_at bigint,
-    delay bigint not null,
-    result_ttl bigint not null,
+    -- What a suspect, or one that was handed on, goes back to; null of all others.
+    own_executor text,
     lock text collate "C",
     waits_for text collate "C",
     key text,
     tags text,
     headers text,
     pipeline text collate "C",
-    step integer not null,
-    args text not null,
     result text,
     error text,
     reason text
-) with (fillfactor = 45);
+) with (fillfactor = 40);
 
 create index job_waiter on taskmill.job (waits_for) where waits_for is not null;
 create unique index job_key on taskmill.job (task, key) where key is not null;
