@@ -214,6 +214,18 @@ class TestServerForgets:
 
         assert set(states_of(store)) == {"a", "b"}
 
+    def test_a_place_whose_job_is_gone_is_passed_over(
+        self, redis_url: str, open_store: OpenStore, name: str
+    ) -> None:
+        worker = Worker(open_store())
+        worker.storage.jobs.add([a_job("a"), a_job("b")])
+        with redis.Redis.from_url(redis_url) as client:
+            rows = f"{{{name}}}:row"
+            client.hdel(rows, min(client.hkeys(rows)))
+
+        assert ids(worker.claim()) == ["b"]
+        assert ids(worker.claim()) == []
+
     def test_a_session_of_before_is_not_taken_for_one_of_the_same_number(
         self, own_server: servers.Redis, open_store: OpenStore
     ) -> None:

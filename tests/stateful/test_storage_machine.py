@@ -667,8 +667,10 @@ class StorageMachine(RuleBasedStateMachine):
         assert full is not None
         assert replace(full, attempts=()) == job
         numbers = [attempt.number for attempt in full.attempts]
-        # What uses up no attempt, as a crash, is told by a number that another one has.
         assert numbers == sorted(numbers)
+        # What uses up no attempt is told by a number that another one has.
+        burnt = [each.number for each in full.attempts if each.outcome not in {"crashed", "released"}]
+        assert burnt == sorted(set(burnt))
         outcome = self.both(lambda side: side.storage.inspection.outcome(job.job_id))
         assert outcome == (job.task, job.state, job.reason, job.result, job.error)
 

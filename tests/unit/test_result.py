@@ -320,8 +320,9 @@ class TestStoreInTrouble:
     def faults(self, mill: Mill) -> Faults:
         return with_faults(mill)
 
-    @pytest.mark.parametrize("timeout", [DEADLINE, None])
-    @pytest.mark.parametrize("error", [busy(), StoreUnavailable("away")], ids=["busy", "unavailable"])
+    @pytest.mark.parametrize(
+        "timeout, error", [(DEADLINE, busy()), (None, busy()), (DEADLINE, StoreUnavailable("away"))]
+    )
     def test_it_is_waited_for(
         self, get: Get, timeout: float | None, error: StoreError, mill: Mill, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -336,6 +337,15 @@ class TestStoreInTrouble:
 
             assert waiting.result(DEADLINE) == 5
         assert caplog.messages == [f"{error}; the result of job {result.id} is waited for all the same"]
+
+    def test_one_that_has_not_answered_yet_is_not_waited_for_without_end(
+        self, get: Get, add: Any, faults: Faults
+    ) -> None:
+        result = add.enqueue(2, 3)
+        faults.break_down("inspection.outcome", StoreUnavailable("away"))
+
+        with pytest.raises(StoreUnavailable):
+            get(result, None)
 
     def test_at_the_end_what_was_true_last_is_raised(self, get: Get, add: Any, faults: Faults) -> None:
         away = add.enqueue(2, 3)
@@ -382,3 +392,18 @@ def test_two_handles_of_one_job_are_equal(mill: Mill, add: Any) -> None:
     assert mill.result(result.id) == result != add.enqueue(2, 3)
     assert {mill.result(result.id), result} == {result}
     assert repr(mill.result(result.id)) == f"<Result {result.id}>"
+
+
+def test_a_store_that_goes_away_meanwhile_is_waited_for_without_end(mill: Mill) -> None:
+    faults, worker = with_faults(mill), LittleWorker(mill)
+    result = mill.task(name="add")(lambda a, b: a + b).enqueue(2, 3)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(result.get)
+        wait_for(lambda: faults.count("inspection.outcome") > 0, "it has answered")
+        faults.break_down("inspection.outcome", StoreUnavailable("away"))
+        looks = faults.count("inspection.outcome")
+        wait_for(lambda: faults.count("inspection.outcome") > looks + 2, "it is asked again")
+        worker.run_all()
+        faults.heal()
+
+        assert waiting.result(DEADLINE) == 5

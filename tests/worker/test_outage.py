@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import NoReturn
 
 import pytest
 
 from taskmill import Mill
 from taskmill._worker.outage import AGAIN, Outage
+from taskmill._worker.service import Service
+from taskmill.errors import StoreRefused
 from taskmill.testing import FakeClock
 from tests.worker.builders import DEADLINE, Gate, a_gated_task, busy, wait_for, with_faults
 
@@ -32,6 +35,13 @@ class Hand:
 
     def __call__(self) -> float:
         return self.at
+
+
+class Refused:
+    """A tick whose value no store takes."""
+
+    def tick(self) -> NoReturn:
+        raise StoreRefused("it cannot hold this")
 
 
 @pytest.fixture
@@ -92,6 +102,12 @@ class TestOutage:
 
         assert caplog.messages[2:] == caplog.messages[:2]
 
+    def test_a_tick_that_is_refused_is_none(self, outage: Outage, caplog: pytest.LogCaptureFixture) -> None:
+        Service([Refused()], outage).run_due()
+
+        assert not outage.is_on
+        assert caplog.messages == ["Refused failed; it is tried again"]
+
     def test_where_nothing_fails_nothing_is_said(
         self, outage: Outage, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -136,3 +152,19 @@ class TestWorker:
             gate.open()
             result.get(timeout=DEADLINE)
             wait_for(lambda: "the store is back" in caplog.messages[-1])
+
+    def test_who_stops_while_it_lasts_asks_for_nothing_more(
+        self, mill: Mill, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        faults, gate = with_faults(mill), Gate()
+        with mill.worker() as worker:
+            a_gated_task(mill, gate).enqueue()
+            gate.wait_for(1)
+            faults.break_down("rescue")
+            wait_for(lambda: any("tried again and again" in message for message in caplog.messages))
+            worker.ask_to_stop()
+            wait_for(lambda: any("stopping: 1 job" in message for message in caplog.messages))
+            gate.open()
+
+        assert faults.count("sessions.ask_to_stop") == 0

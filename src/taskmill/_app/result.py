@@ -63,15 +63,15 @@ class Result(Generic[R_co]):
         Waits at most *timeout* seconds (None: as long as it takes; 0: not at all). It is the final outcome
         that counts: a failed attempt that will be repeated has not ended the job. The process that
         has the result wakes the caller. A store that is away or busy is waited for as well: within *timeout* it is
-        asked again and again, which is in the log once.
+        asked again and again, which is in the log once; without one, where it has answered before.
 
         Raises:
             JobFailed: the last attempt failed; carries its error and traceback as text.
             JobCancelled: it was revoked, or a step before it did not succeed; JobExpired: not started in
             time. ResultTimeout: it has not ended yet; it goes on.
             ResultNotKept: the store does not hold it (any more).
-            StoreUnavailable, StoreBusy: so it was at the last look within *timeout*; other errors of the store come
-                at once.
+            StoreUnavailable, StoreBusy: so it was at the last look within *timeout*, or StoreUnavailable at the first
+                of all without one; other errors of the store come at once.
             WouldDeadlock: the caller is a task itself, and the job may need the slot that it occupies;
                 *inside_task* waits nevertheless.
             ValueError: *timeout* is no duration.
@@ -214,7 +214,9 @@ class Result(Generic[R_co]):
         try:
             seen = self._look()
         except (StoreBusy, StoreUnavailable) as error:
-            if timeout == 0:
+            # Without end only for one that has answered: else it may be the URL that is wrong.
+            is_new = timeout is None and before is None and isinstance(error, StoreUnavailable)
+            if timeout == 0 or is_new:
                 raise
             if not isinstance(before, StoreError):
                 _log_trouble(error, self.id)

@@ -265,9 +265,10 @@ class Machine:
         self._withdraw_all()
 
     def note_stopping(self) -> None:
-        """Let people see that no more jobs are taken here; where the store is in trouble, they do not."""
-        with suppress(StoreError):
-            self._storage.sessions.ask_to_stop(self.tenure.session)
+        """Let people see that no more jobs are taken here; to ask a store in trouble would take from the grace."""
+        if not self._outage.is_on:
+            with suppress(StoreError):
+                self._storage.sessions.ask_to_stop(self.tenure.session)
 
     def outlasting(self) -> Sequence[Claimed]:
         """What still runs and could not be ended: it goes back with the session, or with the process."""

@@ -31,6 +31,11 @@ class Outage:
         self._since = self._told_at = 0.0
         self._waited = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether somebody waits for the store."""
+        return bool(self._failing)
+
     def failed(self, who: str, error: StoreError) -> None:
         """The store refused *who*, which asks again."""
         now = self._clock()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from taskmill._worker.outage import Outage
-from taskmill.errors import StoreError
+from taskmill.errors import StoreError, StoreRefused
 
 logger = logging.getLogger("taskmill.worker")
 
@@ -68,7 +68,11 @@ class Service:
         try:
             rest = tick.tick()
         except StoreError as error:
-            self._outage.failed(_name(tick), error)
+            if isinstance(error, StoreRefused):
+                # It would be refused again, and for the others the store is there.
+                logger.exception("%s failed; it is tried again", _name(tick))
+            else:
+                self._outage.failed(_name(tick), error)
         except Exception:
             logger.exception("%s failed; it is tried again", _name(tick))
         else:

@@ -52,8 +52,8 @@ class Address:
     def connect(self, conninfo: str = "") -> Connection:
         """A new connection; each statement is a transaction by itself.
 
-        Nothing that would belong to the connection is used, no prepared statement and no setting, so that it may be one
-        of a pooler, which gives each transaction another one.
+        It may be one of a pooler, which gives each transaction another one: no setting is used that would belong to it,
+        and no statement is prepared but by `Connection.text`, which gets over it.
         """
         return Connection.connect(conninfo or self.conninfo, autocommit=True, prepare_threshold=None)
 

@@ -181,16 +181,20 @@ local function claim_from(lanes, want, chosen, start_plainly)
       break
     end
     for _, ref in ipairs(due) do
-      local row = not start_plainly(ref) and row_of(ref)
-      if not row or may_run(row) then
-        if row then
-          start(row)
-        end
-        if not row or row[LOCKED] == 0 then
-          local lane = lane_by_ref[ref]
-          local refs = leaving[lane] or {}
-          leaving[lane], refs[#refs + 1], left = refs, ref, left + 1
-        end
+      local is_started, leaves = start_plainly(ref), true
+      local row = not is_started and row_of(ref)
+      if row and may_run(row) then
+        start(row)
+        is_started, leaves = true, row[LOCKED] == 0
+      elseif row then
+        leaves = false
+      end
+      if leaves then
+        local lane = lane_by_ref[ref]
+        local refs = leaving[lane] or {}
+        leaving[lane], refs[#refs + 1], left = refs, ref, left + 1
+      end
+      if is_started then
         chosen[#chosen + 1] = ref
         want = want - 1
       end
