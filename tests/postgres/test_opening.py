@@ -284,7 +284,7 @@ def test_a_server_without_tls_is_told_to_who_requires_it(postgres_url: str) -> N
             'FATAL: no pg_hba.conf entry for host "::1", user "me", database "jobs", SSL encryption',
             "sslmode=disable",
         ),
-        ('root certificate file "/root/.postgresql/root.crt" does not exist', "sslrootcert=/path"),
+        ('root certificate file "/home/anna/.postgresql/root.crt" does not exist', "sslrootcert=/path"),
         ("SSL error: certificate verify failed", "sslrootcert=/path"),
         ('server certificate for "one" does not match host name "other"', "sslmode=verify-ca"),
         ("FATAL: connection requires a valid client certificate", "sslcert=/path&sslkey=/path"),

@@ -67,14 +67,12 @@ class Service:
     def _run(self, tick: Tick) -> float:
         try:
             rest = tick.tick()
-        except StoreError as error:
-            if isinstance(error, StoreRefused):
-                # It would be refused again, and for the others the store is there.
-                logger.exception("%s failed; it is tried again", _name(tick))
-            else:
+        except Exception as error:
+            # What a store refuses it would refuse again, and for the others it is there.
+            if isinstance(error, StoreError) and not isinstance(error, StoreRefused):
                 self._outage.failed(_name(tick), error)
-        except Exception:
-            logger.exception("%s failed; it is tried again", _name(tick))
+            else:
+                logger.exception("%s failed; it is tried again", _name(tick))
         else:
             self._outage.worked(_name(tick))
             return rest

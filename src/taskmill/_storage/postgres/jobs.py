@@ -53,16 +53,14 @@ class PostgresJobs(JobStore):
             return self._add(calls, is_careful=False)
         [call] = calls
         self._database.text(SQL.add_one, (*values(call), self._database.wall))
-        self._version.changed()
-        self._wake.jobs_added()
+        self._hear_of_more()
         return [call.job_id]
 
     def _add(self, calls: Sequence[NewJob], *, is_careful: bool) -> Sequence[str]:
         request = as_columns(calls), len(calls), is_careful, self._database.wall
         added = json.loads(self._database.text(SQL.add, request))
         if added["changed"]:
-            self._version.changed()
-            self._wake.jobs_added()
+            self._hear_of_more()
         return added["ids"] or [call.job_id for call in calls]
 
     def join(self, jobs: Sequence[NewJob]) -> Entry:
@@ -187,12 +185,16 @@ class PostgresJobs(JobStore):
         return self._freed(self._database.row(SQL.hasten, (job_id, self._database.wall)))
 
     def _freed(self, row: tuple[Any, ...]) -> bool:
-        """Whether jobs became claimable, which this process hears of here; the others were notified."""
+        """Whether jobs became claimable."""
         [is_done] = row
         if is_done:
-            self._version.changed()
-            self._wake.jobs_added()
+            self._hear_of_more()
         return bool(is_done)
+
+    def _hear_of_more(self) -> None:
+        """Jobs became claimable, which this process hears of here; the others were notified."""
+        self._version.changed()
+        self._wake.jobs_added()
 
     def _gone(self, job_ids: Sequence[str]) -> int:
         if job_ids:

@@ -77,7 +77,7 @@ create or replace function taskmill.claimed_under(_session bigint, _claim bigint
 begin
     return (
         select json_agg(taskmill.told(j, l) order by l.priority desc, j.run_at, j.id)
-        from taskmill.held_under(_session, _claim) h join taskmill.job j on j.id = h.id join taskmill.lane l on l.id = j.lane
+        from taskmill.held_under(_session, _claim) j join taskmill.lane l on l.id = j.lane
     );
 end $$;
 
