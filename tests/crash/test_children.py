@@ -151,14 +151,16 @@ def test_the_lock_of_a_killed_process_has_its_next_holder_soon_and_never_two(sit
     workers = [site.worker("--threads", "2") for _ in range(2)]
     results = [site["locked"].enqueue(number, 0.1) for number in range(6)]
     [first] = site.wait_for_starts(1)[:1]
-    os.kill(first.pid, signal.SIGKILL)
+    # Before it: when this process goes on after it, the lock may have its next holder.
     killed_at = time.monotonic_ns()
+    os.kill(first.pid, signal.SIGKILL)
     site.wait_until_done(6)
 
     ends = {(note.pid, note.number): note.at for note in site.notes("end")}
     spans = [(note.at, ends.get((note.pid, note.number), killed_at)) for note in site.notes("start")]
-    following = min(note.at for note in site.notes("start") if note.at > killed_at)
-    figures.info(f"the lock of a killed process was held again after {(following - killed_at) / 1e9:.2f} s")
+    following = [note.at - killed_at for note in site.notes("start") if note.at > killed_at]
+    for gap in sorted(following)[:1]:
+        figures.info(f"the lock of a killed process was held again after {gap / 1e9:.2f} s")
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(sorted(spans)))
     assert {result.job().attempt for result in results} == {1}
     assert site.stop(*workers) == [0, 0]

@@ -46,8 +46,8 @@ BODY = """
 
     @mill.task(name="{name}.runs", executor={executor!r})
     {async_}def {name}_runs():
-        note("start", "{name}")
         try:
+            note("start", "{name}")
             {await_}{sleep}(60)
         finally:
             note("cleanup", "{name}")
@@ -72,7 +72,7 @@ BODY = """
         note("start", "{name}")
         {await_}{sleep}(60)
 
-    @mill.task(name="{name}.goes_on", executor={executor!r}, soft_timeout=0.1, timeout=0.4)
+    @mill.task(name="{name}.goes_on", executor={executor!r}, soft_timeout=0.3, timeout=1)
     {async_}def {name}_goes_on():
         try:
             {await_}{sleep}(60)
