@@ -52,7 +52,7 @@ BODY = """
         finally:
             note("cleanup", "{name}")
 
-    @mill.task(name="{name}.soft", executor={executor!r}, soft_timeout=0.2, timeout=30, retries=1, retry_delay=0)
+    @mill.task(name="{name}.soft", executor={executor!r}, soft_timeout=0.3, timeout=30, retries=1, retry_delay=0)
     {async_}def {name}_soft():
         try:
             {await_}{sleep}(60)
@@ -60,14 +60,14 @@ BODY = """
             note("told", "{name}")
             raise
 
-    @mill.task(name="{name}.saves", executor={executor!r}, soft_timeout=0.2)
+    @mill.task(name="{name}.saves", executor={executor!r}, soft_timeout=0.3)
     {async_}def {name}_saves():
         try:
             {await_}{sleep}(60)
         except SoftTimeout:
             return "what there is"
 
-    @mill.task(name="{name}.hard", executor={executor!r}, timeout=0.2, retries=1, retry_delay=0)
+    @mill.task(name="{name}.hard", executor={executor!r}, timeout=0.3, retries=1, retry_delay=0)
     {async_}def {name}_hard():
         note("start", "{name}")
         {await_}{sleep}(60)

@@ -122,7 +122,7 @@ class TestLimits:
             result.get(timeout=DEADLINE)
 
         assert (failed.value.reason, failed.value.error_type) == (Reason.TIMEOUT, "TimeoutError")
-        assert failed.value.error == "ran longer than its soft_timeout of 0.2 s"
+        assert failed.value.error == "ran longer than its soft_timeout of 0.3 s"
         assert f"in {executor}_soft" in failed.value.traceback
         assert notes("told") == [executor] * 2
         assert result.job().attempt == 2
@@ -140,7 +140,7 @@ class TestLimits:
         with app.mill.worker(), pytest.raises(JobFailed) as failed:
             result.get(timeout=DEADLINE)
 
-        assert failed.value.error == "ran longer than its timeout of 0.2 s"
+        assert failed.value.error == "ran longer than its timeout of 0.3 s"
         assert notes("start") == [executor] * 2
 
     @each_executor
@@ -182,7 +182,7 @@ class TestStoppedGroups:
             finally:
                 ENDED.append(name)
 
-        @mill.task(soft_timeout=0.2, timeout=30)
+        @mill.task(soft_timeout=0.3, timeout=30)
         async def waits_for_children(body):
             try:
                 async with asyncio.TaskGroup() as group:
