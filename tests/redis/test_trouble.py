@@ -27,7 +27,7 @@ from tests.redis.proxy import Proxy
 from tests.worker.builders import DEADLINE, wait_for, with_faults
 
 # How much longer than its timeout a call may take on a machine that is busy with other things.
-MARGIN = 5.0
+MARGIN = DEADLINE
 
 
 def insist(store: RedisStorage, job_id: str) -> None:
