@@ -258,6 +258,27 @@ def test_one_that_was_dropped_is_told_and_made_anew_by_who_comes_next(other_data
     started.close()
 
 
+def test_a_session_of_before_is_not_taken_for_one_of_the_same_number(other_database: str) -> None:
+    old = Worker(open_storage(other_database))
+    execute(other_database, "drop schema taskmill cascade")
+    young = Worker(open_storage(other_database))
+    young.storage.jobs.add([a_job("a"), a_job("b")])
+    claimed = young.claim_one()
+
+    turn = old.turn(Settlement(claimed, succeeded()), thread=1)
+    is_known = old.storage.sessions.renew(old.session)
+    token = old.storage.limits.acquire("L", old.session)
+    ended = old.storage.sessions.end(old.session)
+
+    assert old.session == young.session
+    assert ([stale.claimed for stale in turn.stale], list(turn.claimed)) == ([claimed], [])
+    assert (is_known, token, list(ended)) == (False, None, [])
+    assert young.storage.sessions.renew(young.session)
+    assert ids(young.turn(Settlement(claimed, succeeded()), thread=1).claimed) == ["b"]
+    for worker in (old, young):
+        worker.storage.close()
+
+
 def test_a_limit_of_the_role_is_told_with_what_to_change_and_without_the_statement(
     empty_postgres: str,
 ) -> None:
