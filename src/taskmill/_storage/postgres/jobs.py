@@ -84,6 +84,7 @@ class PostgresJobs(JobStore):
         since = self._frontier.since()
         request = (
             session,
+            self._sessions.word(session),
             claim,
             _numbers(settlement.claimed.ref for settlement in plain),
             _numbers(settlement.claimed.fence for settlement in plain),

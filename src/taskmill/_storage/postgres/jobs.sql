@@ -5,7 +5,7 @@ select taskmill.add_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 
 select to_json(taskmill.add($1, $2, $3, $4));
 
 -- name: turn
-select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: bury
 select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fates)s, %(wall)s));
