@@ -45,11 +45,13 @@ EXTRAS: dict[str, set[str]] = {
     "bench": {"bench"},
     "bench-peers": set(),
     "bench-dashboard": {"bench", "dashboard"},
-    "soak": set(),
+    "soak": {"postgres", "redis"},
 }
 """What a command needs of pyproject.toml, if it is not the extra `dev`."""
 SERVED = {"test", "check", "mutants"}
-"""The commands that need servers, and a terminal; `simulate` needs a server where it is told to."""
+"""The commands that need servers, and a terminal."""
+STORED = {"simulate", "soak"}
+"""Those that need a server if they are told to work over one."""
 BROWSED = {"test", "check", "pictures"}
 """The commands that need a browser."""
 SERVERS = {
@@ -75,7 +77,7 @@ def main(argv: list[str]) -> int:
         provide_servers()
         provide_terminal()
         compile_package()
-    if command == "simulate" and any(word.startswith("--store") for word in rest):
+    if command in STORED and any(word.startswith("--store") for word in rest):
         provide_servers()
     if command in BROWSED and wants_browser(rest):
         find_browser()

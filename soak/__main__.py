@@ -1,8 +1,9 @@
 """Load with kills for as long as asked: nothing may get lost, end twice, or grow.
 
-Two trees of workers and two producers work on one file, with jobs of every kind. What happens by chance: SIGKILL for a
-process that runs jobs, for a whole tree, for a producer and for a process of executor "process"; deploys; SIGSTOP past
-the lease. One process of each kind is let live, to see whether it grows. Exit status 1 if anything is wrong.
+Two trees of workers and two producers work on one store, with jobs of every kind. What happens by chance: SIGKILL for
+a process that runs jobs, for a whole tree, for a producer, for a process of executor "process" and for the server, if
+there is one; deploys; SIGSTOP past the lease. One process of each kind is let live, to see whether it grows. Exit
+status 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from soak import AWAY
 from soak.ledger import Ledger
+from soak.place import PLACES, Place
 from soak.sample import Sample, take
 from soak.site import Site, until
 from soak.verdict import faults, growths, table
 from taskmill import Mill
-from taskmill.errors import StoreBusy
 
 _SAMPLES = 120
 """Of a run, however long."""
@@ -31,8 +33,10 @@ _SECONDS_BETWEEN_HARMS = (0.5, 3.0)
 def main() -> int:
     options = parse()
     print(f"soak: {options.minutes:g} minutes, seed {options.seed}", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        return run(Path(folder), options.minutes * 60, options.seed)
+    with tempfile.TemporaryDirectory(prefix="soak-") as name:
+        folder = Path(name)
+        with PLACES[options.store](folder) as place:
+            return run(folder, place, options.minutes * 60, options.seed)
 
 
 def parse() -> argparse.Namespace:
@@ -45,11 +49,14 @@ def parse() -> argparse.Namespace:
         metavar="N",
         help="of what happens (default: any)",
     )
+    parser.add_argument(
+        "--store", choices=PLACES, default="sqlite", help="over which; servers are started for it (sqlite)"
+    )
     return parser.parse_args()
 
 
-def run(folder: Path, seconds: float, seed: int) -> int:
-    with closing(Mill(f"sqlite:///{folder}/jobs.db")) as mill, closing(Site(folder, seed)) as site:
+def run(folder: Path, place: Place, seconds: float, seed: int) -> int:
+    with closing(Mill(place.url)) as mill, closing(Site(folder, place, seed)) as site:
         if not until(mill.app.storage.inspection.sessions, _START):
             print(f"no worker has begun:\n{site.output()}")
             return 1
@@ -78,8 +85,8 @@ def endure(site: Site, mill: Mill, ledger: Ledger, seconds: float) -> list[Sampl
         if now >= sample_at:
             samples.append(take(site, mill.app.storage.health))
             ledger.read_on()
-            # What failed would be kept for a month. Who is stopped in the middle of a write keeps all others waiting.
-            with suppress(StoreBusy):
+            # What failed would be kept for a month.
+            with suppress(*AWAY):
                 mill.purge(queue="hopeless", ended=True)
             sample_at = now + seconds / _SAMPLES
         time.sleep(0.05)

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from soak.place import MB
 from soak.site import Site, children_of, workers_of
 from taskmill._storage.base import Health
 
-MB = 1e6
 Sample = Mapping[str, float]
 
 
@@ -41,6 +41,7 @@ _OF_THE_STORE = (
     Measure("session files", "", 8),
     # As long as it ever had to be: what a peak of large payloads has left is free, and used again.
     Measure("database", "MB", 12),
+    Measure("memory", "MB", 12),
     # It is cut to 16 MiB when a tree that stood still has let it grow.
     Measure("write-ahead log", "MB", 18),
     # All others are those that were run of late, more or fewer as the machine is fast. A worker looks for these each
@@ -62,11 +63,10 @@ def take(site: Site, health: Health) -> Sample:
                 f"{kind}: {measure.name}": read(Path(f"/proc/{pid}"))
                 for measure, read in _OF_A_PROCESS.items()
             }
-    database = site.folder / "jobs.db"
-    return found | {
-        "session files": len([*database.with_name("jobs.db-sessions").iterdir()]),
-        "database": database.stat().st_size / MB,
-        "write-ahead log": database.with_name("jobs.db-wal").stat().st_size / MB,
+    return {
+        **found,
+        **site.place.sizes(),
+        "session files": len([*site.place.sessions.glob("*")]),
         "rows past their time": health.census().outlived,
     }
 

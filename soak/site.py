@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from soak import LEASE
+from soak.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 _PAUSE = 2 * LEASE
+_SECONDS_AWAY = (0.5, 2.0)
 # In seconds: for what takes well below one on a quiet machine.
 _PATIENCE = 60
 # The first process of the steady tree and one producer are let live, so that what grows has the time to show.
@@ -29,8 +31,9 @@ _EXPECTED = re.compile(r"it always fails|was killed by SIGKILL|^taskmill [0-9.]+
 class Site:
     """Two trees of ``taskmill worker`` and two producers, in one folder; all are ended by `close`."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, place: Place, seed: int) -> None:
         self.folder = folder
+        self.place = place
         self.seed = seed
         self.harms: dict[str, int] = {}
         self._rng = random.Random(seed)
@@ -58,6 +61,7 @@ class Site:
                 self.pause,
                 self.kill_producer,
                 self.kill_runner,
+                self.kill_server,
             ]
             self._rng.shuffle(self._ahead)
         harm = self._ahead.pop()
@@ -105,6 +109,16 @@ class Site:
         """SIGKILL for a process of executor "process"."""
         runners = [runner for worker in workers_of(self.steady.pid)[1:] for runner in children_of(worker)]
         return bool(runners) and _send(self._rng.choice(runners), signal.SIGKILL)
+
+    def kill_server(self) -> bool:
+        """SIGKILL for the server, if there is one; it is back after a moment."""
+        # A worker that finds no server when it starts ends.
+        if self.place.server is None or not workers_of(self._victim.pid):
+            return False
+        self.place.server.kill()
+        time.sleep(self._rng.uniform(*_SECONDS_AWAY))
+        self.place.server.start()
+        return True
 
     def _go_on(self) -> None:
         for pid in self._paused:
@@ -156,7 +170,7 @@ class Site:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=self.folder,
-                env=os.environ | {"PYTHONPATH": path},
+                env=os.environ | {"PYTHONPATH": path, "SOAK_URL": self.place.url, "TMPDIR": str(self.folder)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )

@@ -12,7 +12,7 @@ from taskmill import Context, Event, Mill, every
 KEPT = 5.0
 """Seconds that a job is kept after it ended."""
 
-mill = Mill("sqlite:///jobs.db", lease=LEASE)
+mill = Mill(os.environ["SOAK_URL"], lease=LEASE)
 # A single write with O_APPEND is not torn, and survives SIGKILL.
 _notes = os.open("notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
@@ -31,7 +31,8 @@ def nothing(context: Context) -> None:
     note("did", context.id)
 
 
-@mill.task(result_ttl=0)
+# Of one that is not kept, nothing tells an enqueue that is repeated, because a server died before it answered.
+@mill.task(result_ttl=KEPT if mill.app.storage.is_remote else 0)
 def unkept(context: Context) -> None:
     note("did", context.id)
 
@@ -67,7 +68,7 @@ def serial(context: Context) -> None:
     note("did", context.id)
 
 
-# A writer that is stopped keeps the file for as long as that, and this task waits for it as any caller does.
+# While the store is away, for whatever reason, this task waits for it as any caller does.
 @mill.task(result_ttl=KEPT, retries=5, retry_delay=0.5)
 def guarded(context: Context) -> None:
     with mill.lock("guarded"):

@@ -10,17 +10,22 @@ from typing import Self
 
 from tests.servers import free_port
 
+_FIELDS = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+_STARTING = b"E" + (len(_FIELDS) + 4).to_bytes(4, "big") + _FIELDS
+
 
 class Proxy:
     """Forwards connections of its *port* to *target*; *lose_answers*: how many of the next answers never arrive.
 
-    The connection breaks with it, as when a network fails: the server has done what it was asked for.
+    The connection breaks with it, as when a network fails: the server has done what it was asked for. *not_ready*: how
+    many of the next connections are told that the server is starting.
     """
 
     def __init__(self, target: int) -> None:
         self.port = free_port()
         self.lose_answers = 0
         self.lost = 0
+        self.not_ready = 0
         self._target = target
         self._opened = 0
         self._silenced = 0
@@ -44,6 +49,12 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.not_ready:
+                    self.not_ready -= 1
+                    client.recv(65536)
+                    client.sendall(_STARTING)
+                    client.close()
+                    continue
                 self._opened += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 for source, sink, is_answer in ((client, server, False), (server, client, True)):

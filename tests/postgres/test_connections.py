@@ -92,7 +92,10 @@ class TestLostAnswers:
             open_storage(f"{storage.url}?timeout=0.5").jobs.add([a_job("a")])
 
 
-def test_connections_that_the_server_ended_are_replaced(storage: Storage, empty_postgres: str) -> None:
+@pytest.mark.parametrize("who", ["a job comes", "somebody looks"])
+def test_connections_that_the_server_ended_are_replaced(
+    storage: Storage, empty_postgres: str, who: str
+) -> None:
     storage.jobs.add([a_job("a")])
     with psycopg.connect(empty_postgres, autocommit=True) as other:
         other.execute(
@@ -100,9 +103,11 @@ def test_connections_that_the_server_ended_are_replaced(storage: Storage, empty_
             " where application_name = 'taskmill' and datname = current_database()"
         )
 
-    storage.jobs.add([a_job("b")])
-
-    assert states_of(storage) == {"a": "queued", "b": "queued"}
+    if who == "a job comes":
+        storage.jobs.add([a_job("b")])
+        assert states_of(storage) == {"a": "queued", "b": "queued"}
+    else:
+        assert len(storage.health.census().waiting) == 1
 
 
 def test_a_turn_of_a_silent_session_that_stands_still_is_ended_and_its_jobs_are_taken_back(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import psycopg
@@ -21,6 +22,7 @@ from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.trouble import translate
 from taskmill.errors import BackupFailed, InvalidURL, NotAStore, SchemaTooNew, StoreUnavailable
 from tests.conformance.builders import Worker, a_job, ids, states_of, succeeded
+from tests.postgres.proxy import Proxy
 from tests.servers import free_port
 
 
@@ -71,6 +73,21 @@ def test_a_server_that_is_not_there_is_told_at_once_and_without_the_password() -
         store.jobs.add([a_job("a")])
 
     assert "secret" not in str(refusal.value)
+
+
+def test_a_server_that_is_starting_is_waited_for(empty_postgres: str) -> None:
+    parts = urlsplit(empty_postgres)
+    assert parts.port is not None
+    with Proxy(parts.port) as proxy:
+        proxy.not_ready = 3
+        place = parts._replace(
+            netloc=f"taskmill@127.0.0.1:{proxy.port}", query="sslmode=disable&gssencmode=disable&timeout=45"
+        )
+        with closing(open_storage(place.geturl())) as store:
+            store.jobs.add([a_job("a")])
+
+            assert states_of(store) == {"a": "queued"}
+            assert proxy.not_ready == 0
 
 
 def test_who_may_not_is_told_what_to_be_granted(other_database: str) -> None:

@@ -15,7 +15,14 @@ from taskmill._storage.postgres.address import Address
 from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.naming import Statements
 from taskmill._storage.postgres.pool import Pool
-from taskmill._storage.postgres.trouble import FAILURES, is_collision, is_incomplete, is_loss, translate
+from taskmill._storage.postgres.trouble import (
+    FAILURES,
+    is_collision,
+    is_incomplete,
+    is_loss,
+    is_not_ready,
+    translate,
+)
 from taskmill.errors import StoreError, StoreUnavailable
 
 SQL = Statements("database.sql")
@@ -68,13 +75,20 @@ class Database:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run *work*, as `rows` does with a statement."""
+
+        def on_an_open_one(connection: Connection) -> T:
+            self._open(connection)
+            connection.patience = self.timeout + _SILENT
+            return work(connection)
+
+        return self._repeated(on_an_open_one)
+
+    def _repeated(self, work: Callable[[Connection], T]) -> T:
         deadline = None
         pause = _FIRST_PAUSE
         while True:
             try:
                 with self._pool.connection(self.timeout) as connection:
-                    self._open(connection)
-                    connection.patience = self.timeout + _SILENT
                     return work(connection)
             except FAILURES as error:
                 # From the first failure on: to find out that nobody answers may have taken longer than that.
@@ -91,7 +105,7 @@ class Database:
         if is_loss(error):
             self._pool.drop_idle()
             # Before it was ever reached, the URL is more likely wrong than the server away.
-            return self._is_open
+            return self._is_open or is_not_ready(error)
         return False
 
     def _check_what_is_missing(self, error: BaseException) -> None:
@@ -155,11 +169,7 @@ class Database:
                 connection.execute("set transaction isolation level repeatable read, read only")
                 return work(connection)
 
-        try:
-            with self._pool.connection(self.timeout) as connection:
-                return snapshot(connection)
-        except FAILURES as error:
-            raise self._told(error) from error
+        return self._repeated(snapshot)
 
     def has_backend(self, pid: int) -> bool:
         """Whether the server's process *pid* works for this one."""

@@ -56,6 +56,11 @@ def is_loss(error: BaseException) -> bool:
     )
 
 
+def is_not_ready(error: BaseException) -> bool:
+    """Whether the server says that it starts, recovers or stops: it is there, and will take connections again."""
+    return isinstance(error, psycopg.OperationalError) and "the database system is" in str(error)
+
+
 def is_incomplete(error: BaseException) -> bool:
     """Whether a part of the schema is not there."""
     return isinstance(error, _MISSING)
