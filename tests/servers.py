@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -182,10 +183,7 @@ class PgBouncer(Server):
 @contextmanager
 def pgbouncer(port: int) -> Iterator[PgBouncer]:
     """One before the PostgreSQL on that port."""
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-    if program is None:
-        raise NoServerError("no PgBouncer is installed")
-    with temporary_folder() as folder, _running(PgBouncer(folder, program, port)) as server:
+    with temporary_folder() as folder, _running(PgBouncer(folder, pgbouncer_program(), port)) as server:
         yield server
 
 
@@ -293,11 +291,21 @@ def postgres_programs(kind: Literal["newest", ""] = "") -> Path:
     return candidates[0].parent
 
 
+def pgbouncer_program() -> str:
+    """The pooler."""
+    return _of_administrators("pgbouncer", "PgBouncer")
+
+
 def ip_program() -> str:
-    """The program that makes networks; /usr/sbin is not on everybody's PATH."""
-    found = shutil.which("ip", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    """The program that makes networks."""
+    return _of_administrators("ip", "iproute2")
+
+
+def _of_administrators(program: str, package: str) -> str:
+    # /usr/sbin is not on everybody's PATH.
+    found = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if found is None:
-        raise NoServerError("no iproute2 is installed")
+        raise NoServerError(f"no {package} is installed")
     return found
 
 
@@ -306,6 +314,7 @@ AT_HAND: dict[str, Callable[[], object]] = {
     "newest PostgreSQL": lambda: postgres_programs("newest"),
     "Redis": lambda: redis_program("redis"),
     "Valkey": lambda: redis_program("valkey"),
+    "PgBouncer": pgbouncer_program,
     "iproute2": ip_program,
 }
 """How each is found that tests need and pip does not bring."""
@@ -353,10 +362,12 @@ def reachable(programs: Path, folder: Path) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that stays free until it is taken: the system gives those above to every connection that is made."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 if __name__ == "__main__":

@@ -130,9 +130,11 @@ def test_a_store_that_cannot_be_shared_is_not_asked(programs: Programs, folder: 
 
 
 def test_where_nobody_answers(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        # Nobody else gets this port, and nobody listens there.
+        taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    answer = shell("healthcheck", "--http", f":{port}")
+        answer = shell("healthcheck", "--http", f":{port}")
 
     assert answer.status == 1
     assert f"no worker answers at 127.0.0.1 port {port}" in answer.err

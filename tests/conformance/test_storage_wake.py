@@ -343,7 +343,7 @@ class TestWake:
             # A store with a server may ring twice: at once, and when the server says so as well.
             if first.acquire(blocking=False):
                 thread.start()
-                thread.join(10)
+                thread.join(20)
                 was_free.append(not thread.is_alive())
                 is_over.set()
 
@@ -353,6 +353,6 @@ class TestWake:
 
         worker.turn(Settlement(claimed, succeeded()))
 
-        assert is_over.wait(15)
+        assert is_over.wait(45)
         assert seen == [{"a": "succeeded", "from elsewhere": "queued"}]
         assert was_free == [True]

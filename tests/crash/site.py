@@ -56,8 +56,8 @@ def holds(number):
 
 @mill.task(name="wait")
 def wait(context: Context, number):
-    note("start", number)
     try:
+        note("start", number)
         while not os.path.exists(f"go-{os.getpid()}"):
             time.sleep(0.005)
     except BaseException as error:
@@ -75,8 +75,8 @@ async def blocks(number):
 @mill.task(name="wait_async")
 async def wait_async(number):
     import asyncio
-    note("start", number)
     try:
+        note("start", number)
         await asyncio.sleep(60)
     finally:
         note("cleanup", number)
@@ -236,6 +236,11 @@ class Site:
         """Those that run jobs."""
         sessions = self.mill.app.storage.inspection.sessions()
         return {session.session for session in sessions if session.kind == "worker"}
+
+    def have_all_gone(self) -> bool:
+        """Whether no session is left, also of processes that nobody was there to end."""
+        self.mill.app.storage.jobs.rescue()
+        return not self.sessions()
 
     def are_leases_over(self) -> bool:
         leases = [file.read_bytes()[:8] for file in (self.folder / "jobs.db-sessions").glob("*.lease")]

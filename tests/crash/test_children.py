@@ -12,9 +12,11 @@ from collections import Counter
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from taskmill import Result
 from taskmill._core.filter import Filter
 from taskmill._core.job import State
 from tests.crash.site import SOON, Site, _elsewhere, children_of, figures, is_gone
@@ -151,14 +153,16 @@ def test_the_lock_of_a_killed_process_has_its_next_holder_soon_and_never_two(sit
     workers = [site.worker("--threads", "2") for _ in range(2)]
     results = [site["locked"].enqueue(number, 0.1) for number in range(6)]
     [first] = site.wait_for_starts(1)[:1]
-    os.kill(first.pid, signal.SIGKILL)
+    # Before it: when this process goes on after it, the lock may have its next holder.
     killed_at = time.monotonic_ns()
+    os.kill(first.pid, signal.SIGKILL)
     site.wait_until_done(6)
 
     ends = {(note.pid, note.number): note.at for note in site.notes("end")}
     spans = [(note.at, ends.get((note.pid, note.number), killed_at)) for note in site.notes("start")]
-    following = min(note.at for note in site.notes("start") if note.at > killed_at)
-    figures.info(f"the lock of a killed process was held again after {(following - killed_at) / 1e9:.2f} s")
+    following = [note.at - killed_at for note in site.notes("start") if note.at > killed_at]
+    for gap in sorted(following)[:1]:
+        figures.info(f"the lock of a killed process was held again after {gap / 1e9:.2f} s")
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(sorted(spans)))
     assert {result.job().attempt for result in results} == {1}
     assert site.stop(*workers) == [0, 0]
@@ -308,14 +312,22 @@ def test_so_it_does_while_the_wall_clock_is_stepped_by_an_hour_each_way(site: Si
 
 
 def test_after_so_many_jobs_a_process_is_replaced_and_none_is_cut(site: Site) -> None:
-    results = site.mill.enqueue_many(site["work"].s(number, 0.02) for number in range(300))
     worker = site.worker("--max-jobs", "30", "--threads", "4")
-    site.wait_until_done(300)
+    results: list[Result[Any]] = []
+
+    def is_replaced() -> bool:
+        # Until the next process is up, which may take its time, the first one goes on.
+        if site.counts().get("queued", 0) < 60:
+            work = [site["work"].s(len(results) + number, 0.02) for number in range(100)]
+            results.extend(site.mill.enqueue_many(work))
+        return len({note.pid for note in site.notes("start")}) > 1
+
+    site.wait(is_replaced, "another process runs jobs")
+    site.wait_until_done(len(results))
 
     pids = {note.pid for note in site.notes("start")}
-    figures.info(f"300 jobs with --max-jobs 30 ran in {len(pids)} processes")
-    assert len(pids) >= 2
-    assert len(site.notes("start")) == 300
+    figures.info(f"{len(results)} jobs with --max-jobs 30 ran in {len(pids)} processes")
+    assert Counter(note.number for note in site.notes("start")) == Counter(range(len(results)))
     assert {(job.attempt, job.rescues) for job in (result.job() for result in results)} == {(1, 0)}
     assert site.stop(worker) == [0]
 

@@ -39,7 +39,7 @@ def test_of_two_workers_with_two_hundred_jobs_one_is_killed_and_the_other_ends_t
     assert set(of_survivor.values()) <= {1}
     assert {number for number, count in starts.items() if count > 1} <= of_victim
     assert site.stop(survivor) == [0]
-    assert site.sessions() == set()
+    site.wait(site.have_all_gone, "the session of the dead is gone")
     assert site.violations() == []
 
 

@@ -107,7 +107,7 @@ def test_kills_of_whole_workers_lose_nothing(site: Site, kills_wanted: int) -> N
 
     check(site, next(numbers), kills, "whole workers")
     assert site.stop(*workers) == [0, 0]
-    assert site.sessions() == set()
+    site.wait(site.have_all_gone, "the sessions of the dead are gone")
 
 
 def test_deploys_under_load_lose_nothing_and_burn_no_attempt(site: Site, *, long: bool) -> None:

@@ -41,12 +41,6 @@ def site(server: servers.Postgres, tmp_path: Path) -> Iterator[Site]:
     site.close()
 
 
-def have_gone(site: Site) -> bool:
-    """Whether no session is left, also of processes that nobody was there to end."""
-    site.mill.app.storage.jobs.rescue()
-    return not site.sessions()
-
-
 def test_kills_of_single_processes_and_of_whole_workers_lose_nothing(site: Site) -> None:
     numbers, kills = itertools.count(), dict[int, int]()
     workers = [site.worker("--threads", "4") for _ in range(2)]
@@ -64,7 +58,7 @@ def test_kills_of_single_processes_and_of_whole_workers_lose_nothing(site: Site)
     check(site, next(numbers), kills, "processes over PostgreSQL")
     site.wait(lambda: all(worker.ordinary() for worker in workers), "the latest worker is up")
     assert site.stop(*workers) == [0, 0]
-    site.wait(lambda: have_gone(site), "the sessions of the dead are gone")
+    site.wait(site.have_all_gone, "the sessions of the dead are gone")
 
 
 @pytest.mark.parametrize("how", ["killed", "hung"])

@@ -58,7 +58,7 @@ def test_it_needs_no_standard_error(site: Site, process: Any) -> None:
         app.mill.worker(burst=True).run()
     """
 
-    assert site.script(script).wait(15) == 0
+    assert site.script(script).wait(SOON) == 0
     assert result.state is State.SUCCEEDED
 
 
@@ -73,7 +73,7 @@ def test_a_signal_for_all_leaves_it_to_its_worker(site: Site, process: Any, numb
     worker.send_signal(number)
     (site.folder / "go").touch()
 
-    assert worker.wait(15) == 0
+    assert worker.wait(SOON) == 0
     assert result.state is State.SUCCEEDED
     site.wait(lambda: is_gone(start.pid), "the process is gone")
 

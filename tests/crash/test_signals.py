@@ -52,13 +52,13 @@ def test_deploys_lose_nothing_and_burn_no_attempt(site: Site) -> None:
     work = site["work"]
     results = site.mill.enqueue_many(work.s(number, 0.01) for number in range(300))
     old, deploys = site.worker(), 0
-    while site.counts() != {"succeeded": 300}:
+    # On a slow machine the first worker may have run them all when this comes to look.
+    while not deploys or site.counts() != {"succeeded": 300}:
         new = site.worker()
         assert site.stop(old) == [0]
         old, deploys = new, deploys + 1
     site.stop(old)
 
-    assert deploys
     assert Counter(note.number for note in site.notes("end")) == Counter(range(300))
     assert len(site.notes("start")) == 300
     jobs = [result.job() for result in results]
@@ -144,6 +144,7 @@ def test_workers_that_all_stood_still_take_nothing_from_each_other(site: Site) -
     site.wait(site.are_leases_over, "the leases are over")
     for worker in workers:
         worker.send_to_all(signal.SIGCONT)
+    for worker in workers:
         (site.folder / f"go-{worker.child}").touch()
 
     assert {result.get(timeout=SOON) for result in results} == {worker.child for worker in workers}

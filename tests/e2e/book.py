@@ -46,13 +46,13 @@ BODY = """
 
     @mill.task(name="{name}.runs", executor={executor!r})
     {async_}def {name}_runs():
-        note("start", "{name}")
         try:
+            note("start", "{name}")
             {await_}{sleep}(60)
         finally:
             note("cleanup", "{name}")
 
-    @mill.task(name="{name}.soft", executor={executor!r}, soft_timeout=0.2, timeout=30, retries=1, retry_delay=0)
+    @mill.task(name="{name}.soft", executor={executor!r}, soft_timeout=0.3, timeout=30, retries=1, retry_delay=0)
     {async_}def {name}_soft():
         try:
             {await_}{sleep}(60)
@@ -60,19 +60,19 @@ BODY = """
             note("told", "{name}")
             raise
 
-    @mill.task(name="{name}.saves", executor={executor!r}, soft_timeout=0.2)
+    @mill.task(name="{name}.saves", executor={executor!r}, soft_timeout=0.3)
     {async_}def {name}_saves():
         try:
             {await_}{sleep}(60)
         except SoftTimeout:
             return "what there is"
 
-    @mill.task(name="{name}.hard", executor={executor!r}, timeout=0.2, retries=1, retry_delay=0)
+    @mill.task(name="{name}.hard", executor={executor!r}, timeout=0.3, retries=1, retry_delay=0)
     {async_}def {name}_hard():
         note("start", "{name}")
         {await_}{sleep}(60)
 
-    @mill.task(name="{name}.goes_on", executor={executor!r}, soft_timeout=0.1, timeout=0.4)
+    @mill.task(name="{name}.goes_on", executor={executor!r}, soft_timeout=0.3, timeout=1)
     {async_}def {name}_goes_on():
         try:
             {await_}{sleep}(60)

@@ -54,7 +54,7 @@ def test_jobs_without_the_lock_overlap(huey: SqliteHuey) -> None:
 
     @huey.task()
     def meet() -> bool:
-        together.wait(10)
+        together.wait(45)
         return True
 
     with consuming(huey):

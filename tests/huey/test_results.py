@@ -83,12 +83,12 @@ def test_a_running_call_that_is_revoked_is_not_repeated(huey: SqliteHuey) -> Non
     @huey.task(retries=5)
     def fail() -> None:
         is_running.set()
-        may_end.wait(10)
+        may_end.wait(45)
         raise ValueError
 
     with consuming(huey):
         handle = fail()
-        is_running.wait(10)
+        is_running.wait(45)
         handle.revoke()
         assert handle.is_revoked()
         may_end.set()
@@ -135,7 +135,7 @@ def test_without_results_there_is_no_handle_and_nothing_is_kept() -> None:
         assert first() is None
         assert first.map([]) is None
         assert huey.enqueue(first.s().then(second)) is None
-        assert is_done.wait(10)
+        assert is_done.wait(45)
 
     assert not [
         job

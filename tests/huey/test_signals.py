@@ -162,12 +162,12 @@ def test_a_job_that_is_given_back_in_mid_run_was_interrupted(huey: SqliteHuey, r
     @huey.task()
     def long() -> None:
         is_running.set()
-        may_end.wait(10)
+        may_end.wait(45)
 
     long()
     consumer = huey.create_consumer()
     consumer.start()
-    is_running.wait(10)
+    is_running.wait(45)
     consumer.stop(graceful=False)
     may_end.set()
 

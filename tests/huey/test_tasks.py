@@ -150,7 +150,7 @@ class TestCall:
         with consuming(huey):
             threading.Timer(0, lambda: huey.enqueue(tick.s())).start()
 
-            assert has_ticked.wait(10)
+            assert has_ticked.wait(45)
 
     def test_the_same_call_enqueued_again_is_another_job(self, huey: SqliteHuey) -> None:
         @huey.task()

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from taskmill import Mill
 from taskmill._core.lifecycle import Settlement
 from taskmill._storage.migrations import Migration, migration
 from taskmill._storage.open import open_storage
 from taskmill._storage.postgres import naming, schema
+from taskmill._storage.postgres.address import address
 from taskmill._storage.postgres.connection import Connection
 from taskmill._storage.postgres.trouble import translate
 from taskmill.errors import BackupFailed, InvalidURL, NotAStore, SchemaTooNew, StoreUnavailable
@@ -52,6 +54,14 @@ def test_options_that_cannot_be_are_named_and_no_password_is(query: str, problem
         open_storage(f"postgresql://me:secret@localhost/jobs?{query}")
 
     assert "secret" not in str(refusal.value)
+
+
+def test_options_of_libpq_reach_it_as_they_are_written() -> None:
+    url = "postgresql://h/jobs?timeout=1&password=a+b%20c&options=-c%20search_path%3Dnowhere"
+
+    told = conninfo_to_dict(address(url, url).conninfo)
+
+    assert (told["password"], told["options"]) == ("a+b c", "-c search_path=nowhere")
 
 
 def test_a_server_that_is_not_there_is_told_at_once_and_without_the_password() -> None:
@@ -230,6 +240,73 @@ def test_a_schema_that_lost_a_part_is_no_store(other_database: str) -> None:
     with pytest.raises(NotAStore, match="restore it from a backup"):
         store.jobs.add([a_job("b")])
     store.close()
+
+
+def test_one_that_was_dropped_is_told_and_made_anew_by_who_comes_next(other_database: str) -> None:
+    running = open_storage(other_database)
+    running.jobs.add([a_job("a")])
+    execute(other_database, "drop schema taskmill cascade")
+
+    with pytest.raises(NotAStore, match="the next program that is started makes a new one"):
+        running.jobs.add([a_job("b")])
+    started = open_storage(other_database)
+    started.jobs.add([a_job("c")])
+    running.jobs.add([a_job("d")])
+
+    assert set(states_of(running)) == {"c", "d"}
+    running.close()
+    started.close()
+
+
+def test_a_session_of_before_is_not_taken_for_one_of_the_same_number(other_database: str) -> None:
+    old = Worker(open_storage(other_database))
+    execute(other_database, "drop schema taskmill cascade")
+    young = Worker(open_storage(other_database))
+    young.storage.jobs.add([a_job("a"), a_job("b")])
+    claimed = young.claim_one()
+
+    turn = old.turn(Settlement(claimed, succeeded()), thread=1)
+    is_known = old.storage.sessions.renew(old.session)
+    token = old.storage.limits.acquire("L", old.session)
+    ended = old.storage.sessions.end(old.session)
+
+    assert old.session == young.session
+    assert ([stale.claimed for stale in turn.stale], list(turn.claimed)) == ([claimed], [])
+    assert (is_known, token, list(ended)) == (False, None, [])
+    assert young.storage.sessions.renew(young.session)
+    assert ids(young.turn(Settlement(claimed, succeeded()), thread=1).claimed) == ["b"]
+    for worker in (old, young):
+        worker.storage.close()
+
+
+def test_a_limit_of_the_role_is_told_with_what_to_change_and_without_the_statement(
+    empty_postgres: str,
+) -> None:
+    open_storage(empty_postgres).jobs.add([a_job("a")])
+    limited = urlsplit(empty_postgres)._replace(query="options=-c%20statement_timeout%3D100").geturl()
+    store = open_storage(limited)
+
+    with psycopg.connect(empty_postgres) as other:
+        other.execute("lock table taskmill.job in access exclusive mode")
+        with pytest.raises(StoreUnavailable, match="set statement_timeout = 0") as refusal:
+            store.jobs.add([a_job("b")])
+
+    assert "insert" not in str(refusal.value)
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "FATAL: sorry, too many clients already",
+        'FATAL: too many connections for role "web"',
+        "FATAL: remaining connection slots are reserved for roles with the SUPERUSER attribute",
+    ],
+)
+def test_a_server_without_room_for_another_connection(said: str) -> None:
+    told = str(translate(psycopg.OperationalError(said), "postgresql://db/jobs", 5.0))
+
+    assert told.endswith("or the server more")
 
 
 def test_the_doctor_knows_what_the_server_risks(empty_postgres: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from taskmill import Mill
 from taskmill._storage.wake import PATIENCE
 from tests import servers
+from tests.conftest import without_server
 from tests.worker.builders import DEADLINE, wait_for
 
 # What lies between is the same for all servers.
@@ -26,8 +27,7 @@ def pooled(empty_postgres: str) -> Iterator[str]:
         with servers.pgbouncer(parts.port or 5432) as pooler:
             yield f"{pooler.url}{parts.path}"
     except servers.NoServerError as error:
-        # Never a failure: nobody has to have one.
-        pytest.skip(str(error))
+        without_server(str(error))
 
 
 def test_jobs_locks_and_pipelines_go_through_it(pooled: str) -> None:

@@ -83,13 +83,13 @@ Spawn = Callable[..., Child]
 def in_a_fork(work: Callable[[], object]) -> Callable[[], int]:
     """Fork this process and run *work* in the child; the answer waits for it and tells its exit status.
 
-    0 is success. A child that does not end within 20 s is killed by its alarm (-14).
+    0 is success. A child that does not end within 45 s is killed by its alarm (-14).
     """
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            signal.alarm(20)
+            signal.alarm(45)
             work()
             status = 0
         except BaseException:  # noqa: BLE001  (its parent sees no more of it than the status)

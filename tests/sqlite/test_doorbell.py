@@ -17,7 +17,7 @@ import pytest
 from taskmill._storage.sqlite.doorbell import Doorbell
 from taskmill._storage.wake import PATIENCE
 
-LONG = 20.0
+LONG = 45.0
 Make = Callable[[], Doorbell]
 
 

@@ -20,7 +20,7 @@ from tests.sqlite.conftest import OpenStore
 
 # What Python says of a fork beside threads is why these tests are here.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-LONG = 20.0
+LONG = 45.0
 
 
 def stored(path: Path) -> set[str]:

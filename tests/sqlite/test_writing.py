@@ -22,7 +22,7 @@ from tests.conformance.builders import Worker, a_job, ids, succeeded
 from tests.sqlite.children import Spawn
 from tests.sqlite.conftest import OpenStore
 
-LONG = 20.0
+LONG = 45.0
 PAGE = 4096
 
 

@@ -63,7 +63,7 @@ class TestThreads:
         assert names_of(reports) == names_of([Finished(job, DONE, 17, 0.0) for job in jobs(50)])
         assert {one.started_at for one in reports} == {17}
         assert all(0 <= one.seconds < DEADLINE for one in reports)
-        assert executor.load() == 0
+        wait_for(lambda: executor.load() == 0, "the last one counts no more")
         executor.close()
 
     def test_no_more_run_at_once_than_there_are_threads_and_the_others_wait(self) -> None:
@@ -219,7 +219,7 @@ class TestLoop:
         loop.executor.submit(jobs(1000))
 
         wait_for(lambda: len(loop.reports) == 1000)
-        assert loop.executor.load() == 0
+        wait_for(lambda: loop.executor.load() == 0, "the last one counts no more")
         loop.executor.close()
 
     def test_interrupting_gives_back_what_runs(self) -> None:

@@ -126,9 +126,12 @@ class TestWorker:
             gate.wait_for(1)
             for operation in ALL:
                 faults.break_down(operation)
-            wait_for(lambda: faults.count("rescue") > 1)
+            wait_for(lambda: caplog.messages, "it is told")
+            turns, rescues = faults.count("turn"), faults.count("rescue")
             gate.open()
-            wait_for(lambda: faults.count("turn") > 1, "how it ended is to be recorded")
+            # The second one after it: what there was to say of the first has been said.
+            wait_for(lambda: faults.count("turn") > turns + 1, "how it ended is to be recorded")
+            wait_for(lambda: faults.count("rescue") > rescues + 1, "the dead are to be looked for")
             during = list(caplog.messages)
             faults.heal()
             assert result.get(timeout=DEADLINE) is None

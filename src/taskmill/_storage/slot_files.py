@@ -32,6 +32,10 @@ class SlotFiles:
         """*session* was given that name."""
         self._names[session] = name
 
+    def name(self, session: int) -> str:
+        """The name that *session* was given here; "" if it is none of this process."""
+        return self._names.get(session, "")
+
     def open(self, session: int, count: int) -> Slots:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -55,7 +59,8 @@ class SlotFiles:
             return []
 
     def remove(self, session: int, name: str) -> None:
-        self._names.pop(session, None)
+        if self.name(session) == name:
+            del self._names[session]
         if _NAME.fullmatch(name):
             with suppress(OSError):
                 (self._folder / name).unlink()

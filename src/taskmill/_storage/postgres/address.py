@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -76,11 +76,12 @@ def address(url: str, shown: str) -> Address:
         shown, parts.query, [*_OPTIONS, *_options_of_libpq()], f"{', '.join(_OPTIONS)} and those of libpq"
     )
     options = parse_qsl(parts.query, keep_blank_values=True)
-    own: dict[str, str] = {name: value for name, value in options if name in _OPTIONS}
-    place = url.partition("?")[0]
-    rest = [(name, value) for name, value in options if name not in own]
+    own = {name: value for name, value in options if name in _OPTIONS}
+    # What libpq is told stays as it is written: a + is a plus there.
+    rest = "&".join(each for each in parts.query.split("&") if each.partition("=")[0] not in own)
+    place = url[len(parts.scheme) :].partition("?")[0]
     try:
-        given: dict[str, Any] = conninfo_to_dict(f"{place}?{urlencode(rest)}" if rest else place)
+        given: dict[str, Any] = conninfo_to_dict(f"{parts.scheme}{place}?{rest}")
     except psycopg.Error as error:
         # It quotes what it cannot read, which may be a part of the password.
         told = re.sub('".*"', '"***"', str(error), flags=re.DOTALL)

@@ -87,9 +87,10 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def _checked(self, wanted: ExecStatus) -> PGresult:
         result = self._result(self._deadline())
         if result.status != wanted:
-            message = error_message(result)
-            state = result.error_field(DiagnosticField.SQLSTATE)
-            raise OperationalError(message) if state is None else errors.lookup(state.decode())(message)
+            if result.error_field(DiagnosticField.SQLSTATE) is None:
+                # It is not the server that says so.
+                raise OperationalError(error_message(result))
+            raise errors.error_from_result(result)
         return result
 
     def _result(self, deadline: float) -> PGresult:

@@ -90,6 +90,7 @@ class PostgresJobs(JobStore):
         since = self._frontier.since()
         request = (
             session,
+            self._sessions.word(session),
             claim,
             _numbers(settlement.claimed.ref for settlement in plain),
             _numbers(settlement.claimed.fence for settlement in plain),
@@ -157,7 +158,10 @@ class PostgresJobs(JobStore):
         return answer, self._told(news)
 
     def unwanted(self, session: int) -> Sequence[tuple[str, int]]:
-        return [(job_id, fence) for job_id, fence in self._database.rows(SQL.unwanted, (session,))]
+        # Every busy worker asks that five times a second, while its threads compute.
+        return [
+            (job_id, fence) for job_id, fence in json.loads(self._database.text(SQL.unwanted, (session,)))
+        ]
 
     def retry(self, job_id: str) -> bool:
         return self._freed(self._database.row(SQL.retry, (job_id, self._database.wall)))

@@ -8,7 +8,7 @@ select taskmill.add_alike($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
 select to_json(taskmill.add($1, $2, $3, $4));
 
 -- name: turn
-select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
+select taskmill.turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: bury
 select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fates)s, %(wall)s));
@@ -17,7 +17,11 @@ select to_json(taskmill.bury(%(session)s, %(refs)s, %(fences)s, %(alone)s, %(fat
 select answer, to_json(news) from taskmill.cancel(%s, %s);
 
 -- name: unwanted
-select job_id, fence from taskmill.held_by(%s) where cancel_requested;
+select to_json(array(
+    select json_build_array(j.job_id, j.fence)
+    from taskmill.claim c cross join unnest(c.jobs) r (ref) join taskmill.job j on j.id = r.ref
+    where c.session = $1 and j.session = $1 and j.claim = c.number and j.state = 'running' and j.cancel_requested
+));
 
 -- name: retry
 select taskmill.retry(%s, %s);

@@ -37,7 +37,9 @@ class PostgresLimits(LimitStore):
 
     def _take(self, name: str, session: int, request: str, gone: int | None) -> tuple[int | None, int | None]:
         clocks = (self._database.wall, self._database.monotonic)
-        token, holder = self._database.row(SQL.acquire, (name, session, request, gone, *clocks))
+        token, holder = self._database.row(
+            SQL.acquire, (name, session, self._sessions.word(session), request, gone, *clocks)
+        )
         return token, holder
 
     def release(self, name: str, session: int, token: int) -> bool:

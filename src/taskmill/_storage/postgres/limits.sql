@@ -1,5 +1,5 @@
 -- name: acquire
-select token, holder from taskmill.acquire(%s, %s, %s, %s, %s, %s);
+select token, holder from taskmill.acquire(%s, %s, %s, %s, %s, %s, %s);
 
 -- name: release
 select taskmill.release(%s, %s, %s);

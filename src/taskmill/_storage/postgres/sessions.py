@@ -71,12 +71,12 @@ class PostgresSessions(SessionStore):
     def renew(self, session: int) -> bool:
         # Once in a third of a lease: often enough to see a migration.
         self._database.check()
-        [is_known] = self._database.row(SQL.renew, (session, self._database.monotonic))
+        [is_known] = self._database.row(SQL.renew, (session, self.word(session), self._database.monotonic))
         return bool(is_known)
 
     def end(self, session: int) -> Sequence[Notice]:
         known = self.find(session)
-        if known is None:
+        if known is None or self.word(session) not in {"", known.slots}:
             return []
         [news] = self._database.row(SQL.end, (session, self._database.wall))
         self._version.changed()
@@ -95,6 +95,10 @@ class PostgresSessions(SessionStore):
         return self._database.row(SQL.is_asked_to_stop, {"session": session}) == (True,)
 
     # --- what the other roles need
+
+    def word(self, session: int) -> str:
+        """What says that a session is meant, and not one of the same number in a database that was made anew."""
+        return self._slots.name(session)
 
     def find(self, session: int) -> Session | None:
         return self._look()[0].get(session)

@@ -5,7 +5,7 @@ select taskmill.open_session(
 );
 
 -- name: renew
-select taskmill.renew(%s, %s);
+select taskmill.renew(%s, %s, %s);
 
 -- name: ask_to_stop
 select taskmill.ask_to_stop(%s);

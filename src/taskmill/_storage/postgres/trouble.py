@@ -11,9 +11,12 @@ from taskmill.errors import NotAStore, StoreBusy, StoreError, StoreRefused, Stor
 FAILURES = (psycopg.Error, UnicodeError)
 
 _COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
-_MISSING = (errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
+_MISSING = (errors.InvalidSchemaName, errors.UndefinedTable, errors.UndefinedFunction, errors.UndefinedColumn)
 _WAITED_IN_VAIN = (errors.LockNotAvailable, errors.QueryCanceled)
 
+_FEWER = (
+    "start fewer processes, or give each fewer connections (connections=2 in the URL), or the server more"
+)
 # libpq has no codes for what keeps it from connecting. The first that fits is given.
 _ADVICE = {
     "does not support SSL": "write sslmode=prefer or sslmode=disable in the URL, or set `ssl = on` in the server",
@@ -26,6 +29,10 @@ _ADVICE = {
     "SSL encryption": "its pg_hba.conf lets this user in from here without TLS only, or not at all: write "
     "sslmode=disable in the URL, or add a line there",
     "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
+    "too many clients": _FEWER,
+    "too many connections": _FEWER,
+    "connection slots": _FEWER,
+    "statement timeout": "let this user take longer: `alter role ... set statement_timeout = 0`",
     "does not exist": "create it, or name another one in the URL",
     "connection is closed": "check that the server runs, and that a connection you gave is open",
 }
@@ -63,14 +70,20 @@ def translate(error: BaseException, where: str, waited: float) -> StoreError:
         case errors.DiskFull():
             return StoreUnavailable(f"the disk of {where} is full: make room, then try again")
         case errors.ReadOnlySqlTransaction():
-            return StoreUnavailable(f"{where} is read-only, as a standby is: use the URL of the primary")
+            return StoreUnavailable(
+                f"{where} is read-only, as a standby is: use the URL of the primary; or let this user write, "
+                "`alter role ... set default_transaction_read_only = off`"
+            )
         case errors.InsufficientPrivilege():
             return StoreUnavailable(
                 f"{where} does not allow it ({told}): grant the user the role that owns the schema taskmill or, where "
                 "there is none yet, create on the database"
             )
         case _ if is_incomplete(error):
-            return NotAStore(f"{where} has no whole schema of taskmill ({told}): restore it from a backup")
+            return NotAStore(
+                f"{where} has no whole schema of taskmill ({told}): restore it from a backup; where all of it was "
+                "dropped on purpose, the next program that is started makes a new one"
+            )
         case errors.DataCorrupted() | errors.IndexCorrupted():
             return NotAStore(f"{where} is damaged ({told}): restore it from a backup")
         case psycopg.OperationalError() | psycopg.InterfaceError() | psycopg.InternalError():

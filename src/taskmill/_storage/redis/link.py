@@ -41,8 +41,9 @@ class Link:
         self._opening = Opening(address)
         self._is_reached = False
         self._idle: deque[Any] = deque()
-        # A cluster says where the keys of this mill are; all are in one place.
-        self._place: tuple[str, int] | None = None
+        # A cluster says where the keys of this mill are; all are in one place. Where that is lost, the server of the
+        # URL knows the next one, unless it is away itself.
+        self._place = self._elsewhere = (address.host, address.port)
         forks.watch(self)
 
     def run(
@@ -107,20 +108,26 @@ class Link:
         while True:
             is_sent = False
             connection = None
+            place = self._place
             try:
                 connection = self._take(begun, peeks=peeks, is_first=not tries, once=once)
                 is_sent = True
                 reply = exchange(connection)
+            except trouble.MOVED as error:
+                self._drop(connection)
+                self._place = (error.host or self.address.host, error.port)
+                self._elsewhere = (self.address.host, self.address.port)
+                self._rest(begun, tries, error, is_over=False)
             except (*trouble.LOST, *trouble.PASSING) as error:
                 self._drop(connection)
                 if isinstance(error, trouble.REFUSED):
                     raise trouble.translate(self.address, error) from error
-                is_lost = is_sent and not isinstance(error, trouble.PASSING)
-                self._rest(begun, tries, error, is_over=once and is_lost)
-            except trouble.MOVED as error:
-                self._drop(connection)
-                self._place = (error.host or self.address.host, error.port)
-                self._rest(begun, tries, error, is_over=False)
+                is_passing = isinstance(error, trouble.PASSING)
+                if is_passing:
+                    self._is_reached = True
+                else:
+                    self._leave(place)
+                self._rest(begun, tries, error, is_over=once and is_sent and not is_passing)
             except trouble.ANSWERED as error:
                 self._give_back(connection, is_first=not tries)
                 raise trouble.translate(self.address, error) from error
@@ -136,6 +143,12 @@ class Link:
                 self._give_back(connection, is_first=not tries)
                 return reply
             tries += 1
+
+    def _leave(self, place: tuple[str, int]) -> None:
+        """Go elsewhere from a *place* that is lost, if nobody has done so meanwhile."""
+        if self._place == place != self._elsewhere:
+            self._place, self._elsewhere = self._elsewhere, place
+            self.close()
 
     def _rest(self, begun: float, tries: int, error: Exception, *, is_over: bool) -> None:
         """Wait for the next try, or say that there is none."""
@@ -179,7 +192,7 @@ class Link:
 
     def _make(self, timeout: float) -> Any:
         address = self.address
-        host, port = self._place or (address.host, address.port)
+        host, port = self._place
         options: dict[str, Any] = {
             "host": host,
             "port": port,

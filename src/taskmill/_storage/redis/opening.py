@@ -22,7 +22,7 @@ _ADVICE = "set appendonly yes and appendfsync always"
 class Manner(NamedTuple):
     """How the server keeps what it is given; None: it does not tell."""
 
-    version: tuple[int, ...]
+    version: tuple[int, ...] | None
     appendonly: str | None
     appendfsync: str | None
     save: str | None
@@ -67,7 +67,7 @@ class Opening:
 
 def refusal(manner: Manner) -> Finding | None:
     """Why such a server is not used, of which the finding's text speaks as "it"; None if it is."""
-    if manner.version < _OLDEST:
+    if manner.version is not None and manner.version < _OLDEST:
         told = ".".join(map(str, manner.version))
         return error("server-version", f"is Redis {told}", "use Redis 7 or later, or Valkey")
     if (manner.policy or "").startswith("allkeys"):
@@ -110,25 +110,32 @@ def losses(manner: Manner) -> list[str]:
 
 
 def manner_of(connection: Any) -> Manner:
-    """Ask the server; where it does not tell (many that are rented do not), None."""
-    connection.send_command("INFO", "server")
-    info = dict(
-        line.split(":", 1) for line in connection.read_response().decode().splitlines() if ":" in line
-    )
+    """Ask the server; where it does not tell (many that are rented do not, nor all to every user), None."""
+    version = info_of(connection, "server").get("redis_version")
     found: dict[str, str] = {}
     for pattern in ("append*", "save", "maxmemory*"):
-        connection.send_command("CONFIG", "GET", pattern)
-        try:
-            reply = [each.decode() for each in connection.read_response()]
-        except exceptions.ResponseError:
-            continue
+        reply = [each.decode() for each in _told(connection, "CONFIG", "GET", pattern) or ()]
         found.update(zip(reply[::2], reply[1::2], strict=True))
     limit = found.get("maxmemory")
     return Manner(
-        version=tuple(int(part) for part in info["redis_version"].split(".")[:3]),
+        version=None if version is None else tuple(int(part) for part in version.split(".")[:3]),
         appendonly=found.get("appendonly"),
         appendfsync=found.get("appendfsync"),
         save=found.get("save"),
         policy=found.get("maxmemory-policy"),
         memory_limit=None if limit is None else int(limit),
     )
+
+
+def info_of(connection: Any, section: str) -> dict[str, str]:
+    """What the server tells of itself under that head; nothing where this user may not ask."""
+    text = _told(connection, "INFO", section) or b""
+    return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+
+
+def _told(connection: Any, *command: str) -> Any:
+    connection.send_command(*command)
+    try:
+        return connection.read_response()
+    except exceptions.ResponseError:
+        return None

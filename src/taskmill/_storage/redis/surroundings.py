@@ -8,7 +8,7 @@ from typing import Any
 from taskmill._core.finding import Finding, note, warning
 from taskmill._core.wording import sized
 from taskmill._storage.redis.link import Link
-from taskmill._storage.redis.opening import Manner, check_schema, losses, manner_of, refusal
+from taskmill._storage.redis.opening import Manner, check_schema, info_of, losses, manner_of, refusal
 from taskmill.errors import StoreUnavailable
 
 _MOST_FULL = 0.8
@@ -29,9 +29,7 @@ def findings(link: Link) -> Iterator[Finding]:
 
 def _seen(connection: Any, base: str) -> tuple[Manner, int, bytes | None]:
     manner = manner_of(connection)
-    connection.send_command("INFO", "memory")
-    told = connection.read_response().decode()
-    used = next(int(line[12:]) for line in told.splitlines() if line.startswith("used_memory:"))
+    used = int(info_of(connection, "memory").get("used_memory", 0))
     connection.send_command("GET", f"{base}schema")
     return manner, used, connection.read_response()
 

@@ -9,16 +9,18 @@ from taskmill.errors import NotAStore, StoreError, StoreRefused, StoreUnavailabl
 
 # It is not known whether the server carried it out.
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError)
-# The server is on its way up, or hands its place over to another: it did nothing, and soon will.
+# An address that answers like this is asked no more for what it was asked.
+MOVED = exceptions.MovedError
+# The server is on its way up, or hands its place over to another: it did nothing, and soon will. Of a mill that moves
+# to another node of a cluster (AskError), a part is here and a part there.
 PASSING = (
+    exceptions.AskError,
     exceptions.BusyLoadingError,
     exceptions.ReadOnlyError,
     exceptions.ClusterDownError,
     exceptions.MasterDownError,
     exceptions.TryAgainError,
 )
-# An address that answers like this is asked no more for what it was asked.
-MOVED = exceptions.MovedError
 NO_SCRIPT = exceptions.NoScriptError
 # Nothing that waiting for it would change.
 REFUSED = (exceptions.AuthenticationError, exceptions.NoPermissionError)
@@ -26,9 +28,10 @@ ANSWERED = exceptions.ResponseError
 
 
 def unavailable(address: Address, error: Exception, waited: float) -> StoreUnavailable:
-    """The server could not be reached, or did not answer, for so long."""
+    """The server could not be reached, did not answer, or was not ready, for so long."""
+    found = "was not ready" if isinstance(error, PASSING) else "did not answer"
     return StoreUnavailable(
-        f"the Redis server at {address} did not answer for {waited:.1f} s ({_told(error)}): "
+        f"the Redis server at {address} {found} for {waited:.1f} s ({_told(error)}): "
         "see that it runs and can be reached from here; the call can safely be repeated"
     )
 

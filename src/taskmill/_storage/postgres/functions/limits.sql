@@ -1,7 +1,7 @@
 -- Take the lock: its token, or who holds it. _request is the client's own number of this request; who repeats it because
--- the reply was lost finds the lock taken by it. _gone: a session whose process is known to be gone.
+-- the reply was lost finds the lock taken by it. _gone: a session whose process is known to be gone; _word as in `turn`.
 create or replace function taskmill.acquire(
-    _name text, _session bigint, _request text, _gone bigint, _wall bigint, _monotonic bigint,
+    _name text, _session bigint, _word text, _request text, _gone bigint, _wall bigint, _monotonic bigint,
     out token bigint, out holder bigint
 ) language plpgsql as $$
 declare
@@ -20,7 +20,9 @@ begin
         return;
     end if;
     perform taskmill.alone();
-    if not exists (select 1 from taskmill.session where id = _session and leased_until >= tick) then
+    if not exists (
+        select 1 from taskmill.session where id = _session and _word in ('', slots) and leased_until >= tick
+    ) then
         return;
     end if;
     delete from taskmill.lock l

@@ -1,4 +1,4 @@
--- Sessions: a lease by the store's clock. _wall and _monotonic are given by tests only.
+-- Sessions: a lease by the store's clock. _wall and _monotonic are given by tests only; _word as in `turn`.
 
 create or replace function taskmill.open_session(
     _kind text, _parent bigint, _host text, _pid integer, _process text, _boot text, _slots text, _lease bigint,
@@ -12,9 +12,11 @@ create or replace function taskmill.open_session(
     ) returning id
 $$;
 
-create or replace function taskmill.renew(_session bigint, _monotonic bigint) returns boolean language plpgsql as $$
+create or replace function taskmill.renew(_session bigint, _word text, _monotonic bigint) returns boolean
+language plpgsql as $$
 begin
-    update taskmill.session set leased_until = taskmill.clock(_monotonic) + lease where id = _session;
+    update taskmill.session set leased_until = taskmill.clock(_monotonic) + lease
+    where id = _session and _word in ('', slots);
     return found;
 end $$;
 

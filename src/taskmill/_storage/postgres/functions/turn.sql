@@ -1,10 +1,11 @@
 -- One turn, in one call: settle, expire, claim, and what is next; claimed is what the session holds under this claim, each as
 -- an array of the fields of a Claimed.
+--   _word: what says that the session is meant, and not one of the same number in a database of before or after; or ''
 --   _refs .. _results: settlements of jobs that succeeded and touch no other row; _others: all the rest, as rows of json, or null
 --   _since: where lines begin, as far as the caller knows; passed: of how many places at their beginning the jobs are gone
 --   _listener: takes no more rings if something was claimed, because it does not rest then
 create or replace function taskmill.turn(
-    _session bigint, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
+    _session bigint, _word text, _claim bigint, _refs bigint[], _fences bigint[], _starts bigint[],
     _results text[], _others json, _wants json, _queues text[], _knows text[], _since json, _listener bigint,
     _wall bigint
 ) returns json language plpgsql
@@ -16,6 +17,7 @@ as $$
 declare
     _now bigint := taskmill.clock(_wall);
     news taskmill.news := taskmill.no_news();
+    is_meant boolean;
     is_alone boolean;
     next_at bigint;
     passed bigint;
@@ -24,6 +26,12 @@ declare
     settlement record;
 begin
     perform taskmill.alone_with(_session);
+    -- Null where there is none.
+    select _word in ('', slots) into is_meant from taskmill.session where id = _session;
+    if not is_meant then
+        -- Nobody's number.
+        _session := -1;
+    end if;
     is_alone := exists (select 1 from taskmill.waiting where has_lock)
         or exists (select 1 from taskmill.next_expiry() where expires_at <= _now)
         or (_others is not null and taskmill.is_about_others(_others));
@@ -53,7 +61,7 @@ begin
     -- What a turn under the same number claimed, whose reply was lost.
     if exists (select 1 from taskmill.claim where session = _session and number = _claim) then
         claimed := taskmill.claimed_under(_session, _claim);
-    else
+    elsif is_meant then
         claimed := taskmill.claim(_session, _claim, _wants, _queues, _knows, _since, is_alone, _now);
         news.changed := news.changed or claimed is not null;
     end if;
@@ -119,9 +127,6 @@ declare
     due record;
     claimed json;
 begin
-    if not exists (select 1 from taskmill.session where id = _session) then
-        return null;
-    end if;
     for due in
         select serves, array_agg(lane) as lanes, min(run_at) as first from taskmill.look(_wants, _queues, _knows, _since)
         where run_at <= _now group by serves, priority order by priority desc, serves

@@ -1,5 +1,5 @@
 -- acquire: take a lock for a session.
--- needs: clock columns row ring news line lock session
+-- needs: clock columns row say ring news line lock session
 -- flags: allow-oom
 
 watch_leases()

@@ -1,5 +1,5 @@
 -- add: store jobs, all or none; the version then, 0 where none was new, and what others of them are known by.
--- needs: clock columns ring insert
+-- needs: clock columns say ring insert
 
 local fresh, known, version = add(2)
 if fresh > 0 then

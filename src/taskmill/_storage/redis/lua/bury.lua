@@ -1,5 +1,5 @@
 -- bury: end the session of a process that crashed.
--- needs: clock columns row ring news line change pipeline lock settle session
+-- needs: clock columns row say ring news line change pipeline lock settle session
 -- flags: allow-oom
 
 local session = ARGV[2]

@@ -1,5 +1,5 @@
 -- cancel: cancel a waiting job with the later steps of its pipeline, or ask a running one to stop.
--- needs: clock columns row ring news line change pipeline
+-- needs: clock columns row say ring news line change pipeline
 -- flags: allow-oom
 
 local function revoke(job_id)

@@ -1,5 +1,5 @@
 -- count: add to what workers have counted, and forget what is too old.
--- needs: clock columns row ring news
+-- needs: clock columns row say ring news
 -- flags: allow-oom
 
 -- By the minute, under the names of what was counted.

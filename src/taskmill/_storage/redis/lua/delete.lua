@@ -1,5 +1,5 @@
 -- delete: delete jobs, one after the other, by the rules of purge.
--- needs: clock columns row ring news line change pipeline deletion
+-- needs: clock columns row say ring news line change pipeline deletion
 -- flags: allow-oom
 
 for _, job_id in ipairs(cjson.decode(ARGV[2])) do

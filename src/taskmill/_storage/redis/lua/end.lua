@@ -1,5 +1,5 @@
 -- end: what the session still holds goes back at once.
--- needs: clock columns row ring news line change pipeline lock settle session
+-- needs: clock columns row say ring news line change pipeline lock settle session
 -- flags: allow-oom
 
 if is_meant(ARGV[2], ARGV[3]) then

@@ -1,5 +1,5 @@
 -- fire: account for slots of a schedule, and store the job of the last one.
--- needs: clock columns row ring news insert schedule
+-- needs: clock columns row say ring news insert schedule
 
 local name, after, slot, skipped = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 

@@ -1,5 +1,5 @@
 -- forget: let go of the crate of that id.
--- needs: clock columns row ring news
+-- needs: clock columns row say ring news
 -- flags: allow-oom
 
 if call('HGET', BASE .. 'outgoing', 'crate') == ARGV[2] then

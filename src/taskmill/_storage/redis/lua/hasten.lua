@@ -1,5 +1,5 @@
 -- hasten: let a queued job that is to run later run now.
--- needs: clock columns row ring news line
+-- needs: clock columns row say ring news line
 -- flags: allow-oom
 
 local function hasten(job_id)

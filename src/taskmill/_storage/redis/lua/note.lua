@@ -1,5 +1,5 @@
 -- note: append a deed to the audit, and forget the oldest.
--- needs: clock columns row ring news
+-- needs: clock columns row say ring news
 
 local deed, order = BASE .. 'deed', BASE .. 'deeds'
 if call('HSETNX', deed, ARGV[2], string.format('%d ', NOW) .. ARGV[3]) == 1 then

@@ -1,5 +1,5 @@
 -- open: begin a session.
--- needs: clock columns row ring news session
+-- needs: clock columns row say ring news session
 -- flags: allow-oom
 
 local session = string.format('%d', call('INCR', BASE .. 'session-ids'))

@@ -1,5 +1,5 @@
 -- pack: take out jobs and schedules that are as they were read, or say which jobs are not.
--- needs: clock columns row ring news line change pipeline deletion
+-- needs: clock columns row say ring news line change pipeline deletion
 
 local crate, target, content = ARGV[2], ARGV[3], ARGV[4]
 local last_schedule = 5 + 2 * tonumber(ARGV[5])

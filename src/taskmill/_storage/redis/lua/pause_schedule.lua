@@ -1,5 +1,5 @@
 -- pause_schedule: let no slot of a schedule fire.
--- needs: clock columns row ring news schedule
+-- needs: clock columns row say ring news schedule
 -- flags: allow-oom
 
 local known = schedule_of(ARGV[2])

@@ -1,5 +1,5 @@
 -- prune: delete ended jobs whose time to be kept is over.
--- needs: clock columns row ring news line change pipeline deletion
+-- needs: clock columns row say ring news line change pipeline deletion
 -- flags: allow-oom
 
 local function outlived(limit)

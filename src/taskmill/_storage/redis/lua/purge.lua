@@ -1,5 +1,5 @@
 -- purge: delete waiting or ended jobs by hand.
--- needs: clock columns row ring news line change pipeline deletion
+-- needs: clock columns row say ring news line change pipeline deletion
 -- flags: allow-oom
 
 local only, limit = cjson.decode(ARGV[2]), tonumber(ARGV[4])

@@ -1,5 +1,5 @@
 -- register: make a schedule known.
--- needs: clock columns row ring news schedule
+-- needs: clock columns row say ring news schedule
 -- flags: allow-oom
 
 local name, task, spec = ARGV[2], ARGV[3], ARGV[4]

@@ -1,5 +1,5 @@
 -- release: free a lock that no job holds.
--- needs: clock columns row ring news line lock session
+-- needs: clock columns row say ring news line lock session
 -- flags: allow-oom
 
 local name, session, word, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5]

@@ -1,5 +1,5 @@
 -- rescue: take back what dead sessions hold, and let the first waiter of every free lock through.
--- needs: clock columns row ring news line change pipeline lock settle session
+-- needs: clock columns row say ring news line change pipeline lock settle session
 -- flags: allow-oom
 
 watch_leases()

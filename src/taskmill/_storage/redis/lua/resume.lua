@@ -1,5 +1,5 @@
 -- resume: take a pause back.
--- needs: clock columns row ring news
+-- needs: clock columns row say ring news
 -- flags: allow-oom
 
 has_changed = call('HDEL', BASE .. 'paused', ARGV[2]) == 1

@@ -1,5 +1,5 @@
 -- resume_schedule: take its pause back; what the pause went over is not made up for.
--- needs: clock columns row ring news schedule
+-- needs: clock columns row say ring news schedule
 -- flags: allow-oom
 
 local known = schedule_of(ARGV[2])

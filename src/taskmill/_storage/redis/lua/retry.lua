@@ -1,5 +1,5 @@
 -- retry: queue a failed or cancelled job again with (at least) one more attempt.
--- needs: clock columns row ring news line change pipeline lock settle
+-- needs: clock columns row say ring news line change pipeline lock settle
 -- flags: allow-oom
 
 local function reopen(row)

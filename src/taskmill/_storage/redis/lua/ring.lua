@@ -1,5 +1,5 @@
 -- ring: let one process that rests know that there may be jobs to claim.
--- needs: clock ring
+-- needs: clock say ring
 -- flags: allow-oom
 
 ring()

@@ -1,5 +1,5 @@
 -- turn: record what ended and claim what comes next.
--- needs: clock columns row ring news line change pipeline lock settle session pause plain
+-- needs: clock columns row say ring news line change pipeline lock settle session pause plain
 -- flags: allow-oom
 
 -- The bell is that of a process that will rest if nothing is left for it, or ''.
@@ -43,7 +43,7 @@ local function settle_all()
     end
   end
   if ARGV[IDS] ~= '[]' then
-    call('PUBLISH', BASE .. 'ended', ARGV[IDS])
+    say(BASE .. 'ended', ARGV[IDS])
   end
   return stale
 end

@@ -1,5 +1,5 @@
 -- unpack: store what another store packed, once.
--- needs: clock columns row ring news line change schedule
+-- needs: clock columns row say ring news line change schedule
 
 local COLUMNS_OF_A_JOB = 8
 local last_schedule = 3 + tonumber(ARGV[3])

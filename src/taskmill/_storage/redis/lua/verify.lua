@@ -1,5 +1,5 @@
 -- verify: the rules that some jobs break, and at the beginning those that locks, sessions and lanes break.
--- needs: clock columns row ring news line
+-- needs: clock columns row say ring news line
 -- flags: no-writes
 
 local cursor, broken = ARGV[2], {}

@@ -1,5 +1,5 @@
 -- write: keep what jobs say of themselves under claims that hold.
--- needs: clock columns row ring news
+-- needs: clock columns row say ring news
 -- flags: allow-oom
 
 local session, kept, writings = tonumber(ARGV[2]), tonumber(ARGV[3]), cjson.decode(ARGV[4])

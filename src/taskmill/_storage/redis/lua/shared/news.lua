@@ -40,7 +40,7 @@ local function finish(answer)
   end
   local gone = listed(ended)
   if #ended > 0 then
-    call('PUBLISH', BASE .. 'ended', gone)
+    say(BASE .. 'ended', gone)
   end
   if has_freed then
     ring()

@@ -7,13 +7,13 @@ local function ring()
   local version = call('GET', BASE .. 'version')
   local bell = call('SPOP', BASE .. 'resting:all')
   while bell do
-    if call('PUBLISH', bell, version) > 0 then
+    if say(bell, version) > 0 then
       return
     end
     bell = call('SPOP', BASE .. 'resting:all')
   end
   for _, each in ipairs(call('SMEMBERS', BASE .. 'resting:some')) do
-    call('PUBLISH', each, version)
+    say(each, version)
   end
   call('DEL', BASE .. 'resting:some')
 end
