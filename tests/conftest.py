@@ -18,7 +18,15 @@ from hypothesis import settings
 
 from tests import servers
 
-LONGEST = {"test_browser.py", "test_soak.py", "test_storage_machine.py"}
+LONGEST = (
+    "test_soak.py",
+    "test_browser.py",
+    "test_storage_machine.py",
+    "test_children.py",
+    "test_worker.py",
+    "test_quality.py",
+    "test_stops.py",
+)
 
 settings.register_profile("long", max_examples=3_000, stateful_step_count=80, deadline=None, print_blob=True)
 
@@ -31,7 +39,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first: begun late, one would be all that is left, with the other processes at rest."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
 
 
 @pytest.hookimpl(wrapper=True)

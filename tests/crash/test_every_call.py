@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+import textwrap
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from taskmill import Result
-from tests.crash.site import SOON, Site, figures
+from tests.crash.site import Site, figures
 
-# The worker's own process, and no supervisor: nobody knows what became of it but the store.
-VICTIM = """
-    import itertools, os, signal, sys
+# A worker's own process, and no supervisor: nobody knows what became of it but the store. There is one for each line
+# that says at which call it is to be killed, forked from a process that has imported all that it needs.
+VICTIMS = """
+    import itertools, os, signal, sys, traceback
     from taskmill._storage.sqlite.database import Database
+    from taskmill._worker import worker
+    import taskmill._storage.sqlite.storage
     import app
 
-    at, moment = int(sys.argv[1]), sys.argv[2]
-    calls = itertools.count(1)
+    moment = sys.argv[1]
 
     def cut(write, is_single):
         def killed(self, work):
@@ -35,15 +42,26 @@ VICTIM = """
 
     Database.write = cut(Database.write, False)
     Database.write_one = cut(Database.write_one, True)
-    app.mill.worker(threads=1, burst=True).run()
+
+    for line in sys.stdin:
+        at, calls = int(line), itertools.count(1)
+        victim = os.fork()
+        if not victim:
+            try:
+                app.mill.worker(threads=1, burst=True).run()
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
 """
+NEVER = 0
 MORE_CALLS_THAN_ANY_LIFE_HAS = 60
 STEPS = {"a job": 1, "a pipeline of three steps": 3}
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("life", STEPS)
-def test_nothing_is_lost_wherever_the_worker_is_killed(site: Site, life: str, moment: str) -> None:
+@pytest.fixture
+def victims(site: Site, moment: str) -> Iterator[subprocess.Popen[str]]:
     site.add_to_app(
         """
         @mill.task(name="step")
@@ -53,16 +71,47 @@ def test_nothing_is_lost_wherever_the_worker_is_killed(site: Site, life: str, mo
             return number + 1
         """
     )
+    with (
+        (site.folder / "output").open("ab") as output,
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(VICTIMS), moment],
+            cwd=site.folder,
+            env=os.environ | {"STORE": site.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        ) as process,
+    ):
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+def ended(victims: subprocess.Popen[str], call: int) -> int:
+    """How a worker ended that was to be killed at that call."""
+    assert victims.stdin is not None
+    assert victims.stdout is not None
+    victims.stdin.write(f"{call}\n")
+    victims.stdin.flush()
+    return int(victims.stdout.readline())
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("life", STEPS)
+def test_nothing_is_lost_wherever_the_worker_is_killed(
+    site: Site, victims: subprocess.Popen[str], life: str, moment: str
+) -> None:
     kills = 0
     for call in range(1, MORE_CALLS_THAN_ANY_LIFE_HAS):
         result = enqueue(site, STEPS[life], 10 * call)
-        status = site.script(VICTIM, str(call), moment).wait(SOON)
+        status = ended(victims, call)
         if status == 0:
             check(site, result, STEPS[life], 10 * call, repeated=0)
             break
         assert status == -signal.SIGKILL
         kills += 1
-        assert site.script(VICTIM, "0", moment).wait(SOON) == 0
+        assert ended(victims, NEVER) == 0
         check(site, result, STEPS[life], 10 * call, repeated=1)
 
     figures.info(f"{life}: killed at each of its {kills} writes, {moment} the commit; lost 0")
