@@ -13,6 +13,9 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+
+from psycopg.pq import TransactionStatus
 
 from taskmill._storage import forks
 from taskmill._storage.postgres.address import Address
@@ -28,7 +31,10 @@ class Pool:
         forks.watch(self)
 
     def _begin(self) -> None:
-        self._room = threading.BoundedSemaphore(self._address.connections)
+        # An item for each connection that may be lent. No semaphore: Python's is Python, and slower than all else here.
+        self._places: SimpleQueue[None] = SimpleQueue()
+        for _ in range(self._address.connections):
+            self._places.put(None)
         # The one that was used last is first: what is not needed at all times is used up seldom.
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
@@ -38,11 +44,13 @@ class Pool:
     @contextmanager
     def connection(self, patience: float) -> Iterator[Connection]:
         """One for the caller alone; a new one where none is idle. What opening it raises is raised here."""
-        room = self._room
-        if not room.acquire(timeout=patience):
+        places = self._places
+        try:
+            places.get(timeout=patience)
+        except Empty:
             raise StoreBusy(
                 self._address.shown, patience, f"all {self._address.connections} connections of this process"
-            )
+            ) from None
         try:
             connection = self._take()
             try:
@@ -50,7 +58,7 @@ class Pool:
             finally:
                 self._give_back(connection)
         finally:
-            room.release()
+            places.put(None)
 
     def _take(self) -> Connection:
         with self._mutex:
@@ -66,7 +74,8 @@ class Pool:
                 # Of the parent process.
                 return
             self._used.discard(connection)
-            if connection.closed or connection.info.transaction_status:
+            # Of one that is lost, this is unknown.
+            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
                 connection.close()
             else:
                 self._idle.append(connection)
