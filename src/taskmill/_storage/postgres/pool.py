@@ -13,9 +13,6 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
-
-from psycopg.pq import TransactionStatus
 
 from taskmill._storage import forks
 from taskmill._storage.postgres.address import Address
@@ -31,10 +28,7 @@ class Pool:
         forks.watch(self)
 
     def _begin(self) -> None:
-        # An item for each connection that may be lent. No semaphore: Python's is Python, and slower than all else here.
-        self._places: SimpleQueue[None] = SimpleQueue()
-        for _ in range(self._address.connections):
-            self._places.put(None)
+        self._room = threading.BoundedSemaphore(self._address.connections)
         # The one that was used last is first: what is not needed at all times is used up seldom.
         self._idle: list[Connection] = []
         self._used: set[Connection] = set()
@@ -44,13 +38,11 @@ class Pool:
     @contextmanager
     def connection(self, patience: float) -> Iterator[Connection]:
         """One for the caller alone; a new one where none is idle. What opening it raises is raised here."""
-        places = self._places
-        try:
-            places.get(timeout=patience)
-        except Empty:
+        room = self._room
+        if not room.acquire(timeout=patience):
             raise StoreBusy(
                 self._address.shown, patience, f"all {self._address.connections} connections of this process"
-            ) from None
+            )
         try:
             connection = self._take()
             try:
@@ -58,7 +50,7 @@ class Pool:
             finally:
                 self._give_back(connection)
         finally:
-            places.put(None)
+            room.release()
 
     def _take(self) -> Connection:
         with self._mutex:
@@ -74,8 +66,7 @@ class Pool:
                 # Of the parent process.
                 return
             self._used.discard(connection)
-            # Of one that is lost, this is unknown.
-            if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            if connection.closed or connection.info.transaction_status:
                 connection.close()
             else:
                 self._idle.append(connection)
