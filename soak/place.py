@@ -41,7 +41,8 @@ def sqlite(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[Place]:
-    with servers.postgres() as server:
+    # With each crash it forgets what there is to be vacuumed, and by itself it looks for that once a minute only.
+    with servers.postgres(autovacuum_naptime="5s") as server:
         url = f"{server.url}/postgres"
 
         def sizes() -> Mapping[str, float]:
