@@ -121,6 +121,31 @@ class TestAdd:
 
         assert storage.inspection.find() == each_by_itself
 
+    def test_many_that_share_all_but_id_and_arguments_are_stored_as_each_by_itself(
+        self, storage: Storage, worker: Worker
+    ) -> None:
+        texts = ("[[1],{}]", '[["\\"ä\\\\, null\\\\"],{}]', '[["{}", "},{"],{}]', "NULL", "")
+        shared: list[dict[str, Any]] = [
+            {"queue": "mail", "executor": "asyncio", "priority": 5, "max_attempts": 4},
+            {"delay": SECOND, "task": "send", "result_ttl": HOUR},
+            {"expires_in": HOUR, "tags": '["t"]', "headers": '{"n":"3"}'},
+            {"lock": "L"},
+        ]
+        calls = [
+            [a_job(f"{number} {text}", args=text, **options) for text in texts]
+            for number, options in enumerate(shared)
+        ]
+        for job in (job for jobs in calls for job in jobs):
+            storage.jobs.add([job])
+        each_by_itself = storage.inspection.find()
+        storage.jobs.purge(queue=None, ended=False, limit=20)
+
+        added = [storage.jobs.add(jobs) for jobs in calls]
+
+        assert added == [[job.job_id for job in jobs] for jobs in calls]
+        assert storage.inspection.find() == each_by_itself
+        assert ids(worker.claim(20)) == [*added[0], *added[2], added[3][0]]
+
     def test_a_job_that_nobody_touched_has_neither_attempt_nor_ending(self, storage: Storage) -> None:
         storage.jobs.add([a_job("a")])
 

@@ -23,7 +23,7 @@ MOVERS = """
 import os, signal, sys
 from taskmill._app import moving
 from taskmill._storage.open import open_storage
-import taskmill._storage.sqlite.storage, PACKAGE
+import taskmill._storage.sqlite.storage, taskmill._storage.postgres.storage, taskmill._storage.redis.storage
 
 moving._CRATE = 2
 
@@ -63,20 +63,29 @@ JOBS = 4
 QUEUES = ("near", "far")
 
 
-@pytest.fixture(params=["postgres", "redis"])
-def target(request: pytest.FixtureRequest) -> str:
-    if request.param == "postgres":
+# Each kind is left once, and come to once.
+WAYS = [("sqlite", "postgres"), ("postgres", "redis"), ("redis", "sqlite")]
+
+
+@pytest.fixture(params=WAYS, ids="-to-".join)
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """Where jobs come from, and where they go."""
+
+    def url_of(kind: str) -> str:
+        if kind == "sqlite":
+            return f"sqlite:///{tmp_path}/jobs.db?durability=normal"
+        if kind == "redis":
+            return f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
         return str(request.getfixturevalue("empty_postgres"))
-    return f"{request.getfixturevalue('redis_url')}?name={new_job_id()}"
+
+    source, target = request.param
+    return url_of(source), url_of(target)
 
 
 @pytest.fixture
-def movers(target: str, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    kind = "redis" if target.startswith("redis") else "postgres"
-    script = MOVERS.replace("PACKAGE", f"taskmill._storage.{kind}.storage")
-    urls = (f"sqlite:///{tmp_path}/jobs.db", target)
+def movers(urls: tuple[str, str]) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-c", script, *urls], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", MOVERS, *urls], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         yield process
         assert process.stdin is not None
@@ -93,9 +102,9 @@ def moved(movers: subprocess.Popen[str], calls: int) -> str:
 
 
 def test_each_job_runs_once_wherever_the_mover_was_killed(
-    movers: subprocess.Popen[str], target: str, tmp_path: Path
+    movers: subprocess.Popen[str], urls: tuple[str, str]
 ) -> None:
-    source, other = Mill(f"sqlite:///{tmp_path}/jobs.db?durability=normal"), Mill(target)
+    source, other = map(Mill, urls)
     runs: list[tuple[str, int]] = []
     work, first, following = the_tasks(source, "source", runs)
     the_tasks(other, "target", runs)

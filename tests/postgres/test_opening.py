@@ -365,9 +365,10 @@ def test_a_server_without_tls_is_told_to_who_requires_it(postgres_url: str) -> N
         ("SSL error: certificate verify failed", "sslrootcert=/path"),
         ('server certificate for "one" does not match host name "other"', "sslmode=verify-ca"),
         ("FATAL: connection requires a valid client certificate", "sslcert=/path&sslkey=/path"),
+        ("fe_sendauth: no password supplied", "user:password@host"),
     ],
 )
-def test_what_is_in_the_way_of_tls_is_told_with_what_to_write(said: str, advice: str) -> None:
+def test_what_keeps_somebody_out_is_told_with_what_to_write(said: str, advice: str) -> None:
     told = str(translate(psycopg.OperationalError(said), "postgresql://db/jobs", 5.0))
 
     assert told.partition(said)[2].count(advice) == 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from taskmill._app import within
 from taskmill._app.bridge import in_thread
@@ -79,9 +79,9 @@ class Signature(Generic[R_co]):
         """The jobs that it becomes."""
         return [self.task.new_job(self.args, self.kwargs, self.options)]
 
-    def result(self, job_ids: list[str]) -> Result[R_co]:
-        """The handle of these jobs."""
-        return Result(self.app, job_ids[0], self.task.name)
+    def result(self, job_ids: Iterator[str]) -> Result[R_co]:
+        """The handle of the job that is known by the next of these ids."""
+        return Result(self.task.app, next(job_ids), self.task.name)
 
 
 class Pipeline(Generic[R_co]):
@@ -135,9 +135,9 @@ class Pipeline(Generic[R_co]):
         pipeline = new_job_id()
         return [self._new_job(pipeline, number, step) for number, step in enumerate(self.steps)]
 
-    def result(self, job_ids: list[str]) -> PipelineResult[R_co]:
-        """The handle of these jobs."""
-        steps = tuple(step.result([job_id]) for step, job_id in zip(self.steps, job_ids, strict=True))
+    def result(self, job_ids: Iterator[str]) -> PipelineResult[R_co]:
+        """The handle of its jobs, which are known by the next of these ids."""
+        steps = tuple(step.result(job_ids) for step in self.steps)
         return PipelineResult(self.app, steps, self.steps[-1].task.name)
 
     def _new_job(self, pipeline: str, number: int, step: Signature[Any]) -> NewJob:
@@ -154,36 +154,14 @@ class Pipeline(Generic[R_co]):
 
 
 Call: TypeAlias = Signature[Any] | Pipeline[Any]
-
-
-class _Batch(NamedTuple):
-    """Calls that are stored together, and the jobs of each."""
-
-    calls: Sequence[Call]
-    groups: Sequence[list[NewJob]]
-
-    @classmethod
-    def of(cls, app: Application, calls: Sequence[Call]) -> Self:
-        return cls(calls, [_jobs_of(app, call) for call in calls])
-
-    @property
-    def jobs(self) -> list[NewJob]:
-        return [job for group in self.groups for job in group]
-
-    def results(self, job_ids: Sequence[str]) -> list[Result[Any]]:
-        """The handle of each call."""
-        ids = iter(job_ids)
-        return [
-            call.result([next(ids) for _ in group])
-            for call, group in zip(self.calls, self.groups, strict=True)
-        ]
+_CALLS = (Signature, Pipeline)
 
 
 def enqueue_all(app: Application, calls: Iterable[Call]) -> list[Result[Any]]:
     """Store all *calls* in one transaction; their results in order."""
-    batch = _Batch.of(app, list(calls))
-    jobs = batch.jobs
-    return batch.results(app.submit(jobs, _connection_of(batch.calls)) if jobs else ())
+    calls = list(calls)
+    jobs = _jobs_of(app, calls)
+    return _results_of(calls, app.submit(jobs, _connection_of(calls)) if jobs else ())
 
 
 async def aenqueue_all(app: Application, calls: Iterable[Call]) -> list[Result[Any]]:
@@ -192,8 +170,7 @@ async def aenqueue_all(app: Application, calls: Iterable[Call]) -> list[Result[A
     connection = _connection_of(calls)
     if connection is None:
         return await in_thread(enqueue_all, app, calls)
-    batch = _Batch.of(app, calls)
-    return batch.results(await within.asubmit(app, batch.jobs, connection))
+    return _results_of(calls, await within.asubmit(app, _jobs_of(app, calls), connection))
 
 
 def _connection_of(calls: Sequence[Call]) -> Any:
@@ -211,12 +188,18 @@ def _connection_of(calls: Sequence[Call]) -> Any:
     return next(iter(named.values()), None)
 
 
-def _jobs_of(app: Application, call: Call) -> list[NewJob]:
-    if not isinstance(call, Signature | Pipeline):
-        raise InvalidArguments(f"{call!r} is no call: write enqueue_many(task.s(x) for x in ...)")
-    if call.app is not app:
-        raise ConfigurationError(f"{call!r} belongs to another Mill")
-    return call.new_jobs()
+def _jobs_of(app: Application, calls: Sequence[Call]) -> list[NewJob]:
+    for call in calls:
+        if not isinstance(call, _CALLS):
+            raise InvalidArguments(f"{call!r} is no call: write enqueue_many(task.s(x) for x in ...)")
+        if call.app is not app:
+            raise ConfigurationError(f"{call!r} belongs to another Mill")
+    return [job for call in calls for job in call.new_jobs()]
+
+
+def _results_of(calls: Sequence[Call], job_ids: Iterable[str]) -> list[Result[Any]]:
+    ids = iter(job_ids)
+    return [call.result(ids) for call in calls]
 
 
 def _steps_of(

@@ -33,7 +33,7 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
     def __init__(self, pgconn: PGconn) -> None:
         super().__init__(pgconn)
         # The names of statements that the server has read and planned already.
-        self._names: dict[bytes, bytes] = {}
+        self._names: dict[str, bytes] = {}
         self._may_prepare = True
 
     def wait(self, gen: PQGen[T], *args: Any, **options: Any) -> T:
@@ -54,15 +54,15 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
             return answer
 
     def text(self, statement: str, parameters: Sequence[object]) -> str:
-        """The only value of the only row, of a statement with ``$1`` and so on.
+        """The only value of the only row, of a statement with ``$1`` and so on; parameters may be `encoded` already.
 
         At a third of what the driver's own way costs here, and it comes back to Python as seldom as can be: beside
         threads that compute, that takes up to 5 ms each time.
         """
-        given = [None if parameter is None else _encoded(str(parameter)) for parameter in parameters]
+        given = [encoded(parameter) for parameter in parameters]
         if self._may_prepare:
             try:
-                self._send_prepared(statement.encode(), given)
+                self._send_prepared(statement, given)
                 return self._text()
             except _NOT_THE_SAME_SERVER:
                 # A pooler gave this transaction another connection than the one before; nothing was done.
@@ -70,12 +70,13 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         self.pgconn.send_query_params(statement.encode(), given)
         return self._text()
 
-    def _send_prepared(self, statement: bytes, parameters: Sequence[bytes | None]) -> None:
+    def _send_prepared(self, statement: str, parameters: Sequence[bytes | None]) -> None:
         """Under a name that says what it is: behind a pooler, somebody else may have prepared it."""
         name = self._names.get(statement)
         if name is None:
-            name = b"taskmill_%x" % crc32(statement)
-            self.pgconn.send_prepare(name, statement)
+            text = statement.encode()
+            name = b"taskmill_%x" % crc32(text)
+            self.pgconn.send_prepare(name, text)
             self._checked(ExecStatus.COMMAND_OK)
             self._names[statement] = name
         self.pgconn.send_query_prepared(name, parameters)
@@ -128,7 +129,11 @@ class Connection(psycopg.Connection[tuple[Any, ...]]):
         raise OperationalError(f"no answer came within {self.patience:g} s")
 
 
-def _encoded(text: str) -> bytes:
+def encoded(parameter: object) -> bytes | None:
+    """*parameter* as `Connection.text` sends it; DataError where the server could not take it."""
+    if parameter is None or isinstance(parameter, bytes):
+        return parameter
+    text = str(parameter)
     if "\0" in text:
         raise DataError("a text has a character of the number 0")
     return text.encode()

@@ -13,7 +13,7 @@ from taskmill._core.job import Claimed, ErrorInfo, Executor, NewJob, State
 from taskmill._core.lifecycle import MOST_CRASHES, Settlement
 from taskmill._storage.base import CancelAnswer, JobStore, Turn
 from taskmill._storage.callers.base import Entry
-from taskmill._storage.postgres.calls import as_columns, values
+from taskmill._storage.postgres.calls import are_alike, as_columns, values
 from taskmill._storage.postgres.database import Database
 from taskmill._storage.postgres.doorbell import Doorbell
 from taskmill._storage.postgres.frontier import Frontier
@@ -49,12 +49,18 @@ class PostgresJobs(JobStore):
 
     def _add_plainly(self, calls: Sequence[NewJob]) -> Sequence[str]:
         """AlreadyStored where one of them is: by a call before, of which the reply was lost."""
-        if len(calls) > 1:
+        if not are_alike(calls):
             return self._add(calls, is_careful=False)
-        [call] = calls
-        self._database.text(SQL.add_one, (*values(call), self._database.wall))
+        job_ids = [call.job_id for call in calls]
+        if len(calls) == 1:
+            statement, each = SQL.add_one, (job_ids[0], calls[0].args)
+        else:
+            statement, each = SQL.add_alike, (_texts(job_ids), _texts(call.args for call in calls))
+        wall = self._database.wall
+        # A value that cannot be encoded is told of as one that the server refuses.
+        self._database.run(lambda connection: connection.text(statement, (*each, *values(calls[0]), wall)))
         self._hear_of_more()
-        return [call.job_id]
+        return job_ids
 
     def _add(self, calls: Sequence[NewJob], *, is_careful: bool) -> Sequence[str]:
         request = as_columns(calls), len(calls), is_careful, self._database.wall

@@ -1,6 +1,9 @@
 -- name: add_one
 select taskmill.add_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
 
+-- name: add_alike
+select taskmill.add_alike($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
+
 -- name: add
 select to_json(taskmill.add($1, $2, $3, $4));
 

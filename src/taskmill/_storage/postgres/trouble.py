@@ -29,6 +29,7 @@ _ADVICE = {
     "SSL encryption": "its pg_hba.conf lets this user in from here without TLS only, or not at all: write "
     "sslmode=disable in the URL, or add a line there",
     "authentication failed": "check the user and the password in the URL, where @ is written as %40, and / as %2F",
+    "no password supplied": "write it in the URL, user:password@host, or in ~/.pgpass or PGPASSWORD",
     "too many clients": _FEWER,
     "too many connections": _FEWER,
     "connection slots": _FEWER,

@@ -1,37 +1,74 @@
 -- New jobs. Whoever adds plainly is refused with unique_violation where a job is stored already, and adds carefully then: to look
 -- for those that are stored takes a third of the time, and hardly ever finds one.
 
--- One without a key, as most programs add them, by fewer and smaller statements than many.
+-- One without a key, as most programs add them, by two statements and no more: to begin one takes longer than what it does here.
 create or replace function taskmill.add_one(
-    _job_id text, _queue text, _executor text, _priority integer, _run_at bigint, _delay bigint, _max_attempts integer,
-    _task text, _expires_in bigint, _result_ttl bigint, _lock text, _tags text, _headers text, _pipeline text,
-    _step integer, _args text, _wall bigint
+    _job_id text, _args text, _run_at bigint, _headers text, _pipeline text, _queue text, _executor text,
+    _priority integer, _delay bigint, _max_attempts integer, _task text, _expires_in bigint, _result_ttl bigint,
+    _lock text, _tags text, _step integer, _wall bigint
 ) returns void language plpgsql as $$
 declare
     _now bigint := taskmill.clock(_wall);
-    _lane integer := taskmill.lane_of(_queue, _executor, _priority);
     _due bigint := coalesce(_run_at, _now + _delay);
-    ref bigint;
+    added record;
+    is_awaited boolean;
 begin
     insert into taskmill.job (
         job_id, state, lane, run_at, max_attempts, task, enqueued_at, expires_at, delay, result_ttl, lock, tags, headers,
         pipeline, step, args
     ) values (
-        _job_id, case when _step > 0 then 'blocked' else 'queued' end, _lane, _due, _max_attempts, _task, _now,
-        _now + _expires_in, case when _run_at is null then _delay else 0 end, _result_ttl, _lock, _tags, _headers,
-        _pipeline, _step, _args
+        _job_id, case when _step > 0 then 'blocked' else 'queued' end,
+        coalesce(
+            (select id from taskmill.lane where queue = _queue and executor = _executor and priority = _priority),
+            taskmill.lane_of(_queue, _executor, _priority)
+        ),
+        _due, _max_attempts, _task, _now, _now + _expires_in, case when _run_at is null then _delay else 0 end,
+        _result_ttl, _lock, _tags, _headers, _pipeline, _step, _args
     )
-    returning id into ref;
+    returning id, lane into added;
     if _step = 0 then
-        insert into taskmill.waiting (lane, run_at, job, has_lock) values (_lane, _due, ref, _lock is not null);
+        insert into taskmill.waiting (lane, run_at, job, has_lock) values (added.lane, _due, added.id, _lock is not null)
+        returning exists (select 1 from taskmill.listener where room > 0) into is_awaited;
     end if;
     if _expires_in is not null then
-        insert into taskmill.expiry (expires_at, job) values (_now + _expires_in, ref);
+        insert into taskmill.expiry (expires_at, job) values (_now + _expires_in, added.id);
     end if;
     -- Asked here too, for to call a function takes three times as long as this.
-    if exists (select 1 from taskmill.listener where room > 0) then
+    if is_awaited then
         perform taskmill.ring();
     end if;
+end $$;
+
+-- Many without a key that differ in id and arguments only.
+create or replace function taskmill.add_alike(
+    _job_ids text[], _args text[], _run_at bigint, _headers text, _pipeline text, _queue text, _executor text,
+    _priority integer, _delay bigint, _max_attempts integer, _task text, _expires_in bigint, _result_ttl bigint,
+    _lock text, _tags text, _step integer, _wall bigint
+) returns void language plpgsql as $$
+declare
+    _now bigint := taskmill.clock(_wall);
+    _lane integer := taskmill.lane_of(_queue, _executor, _priority);
+    _due bigint := coalesce(_run_at, _now + _delay);
+begin
+    with added as (
+        insert into taskmill.job (
+            job_id, state, lane, run_at, max_attempts, task, enqueued_at, expires_at, delay, result_ttl, lock, tags,
+            headers, pipeline, step, args
+        )
+        select
+            job_id, case when _step > 0 then 'blocked' else 'queued' end, _lane, _due, _max_attempts, _task, _now,
+            _now + _expires_in, case when _run_at is null then _delay else 0 end, _result_ttl, _lock, _tags, _headers,
+            _pipeline, _step, args
+        from unnest(_job_ids, _args) as each (job_id, args)
+        returning id
+    ),
+    expiring as (
+        insert into taskmill.expiry (expires_at, job)
+        select _now + _expires_in, id from added where _expires_in is not null
+    )
+    insert into taskmill.waiting (lane, run_at, job, has_lock)
+    select _lane, _due, id, _lock is not null from added where _step = 0;
+    perform taskmill.ring();
 end $$;
 
 -- The _count jobs; whether any of them is new and, unless all are, the ids that they are known by, in order.
