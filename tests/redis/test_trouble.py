@@ -303,7 +303,13 @@ class TestFullServer:
             with pytest.raises(StoreUnavailable, match="is full"):
                 open_store(server.url).jobs.add([a_job("d")])
 
-            turn = worker.turn(Settlement(a, succeeded()), thread=1, queues=["default"])
+            with redis.Redis.from_url(server.url) as client:
+                # Beyond the brim, so that it takes nothing at all; and by connections that are made while it is so.
+                client.config_set("maxmemory", "1mb")
+                store.close()
+                assert store.sessions.renew(worker.session)
+                turn = worker.turn(Settlement(a, succeeded()), thread=1, queues=["default"])
+                client.config_set("maxmemory", "8mb")
             store.jobs.purge(queue="large", ended=False, limit=10_000)
             store.jobs.add([a_job("c")])
 
@@ -412,6 +418,24 @@ class TestWrongServer:
 
         with pytest.raises(SchemaTooNew):
             open_store().jobs.add([a_job()])
+
+    def test_a_newer_schema_is_noticed_by_who_works_already(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        worker = Worker(open_store())
+        client.set(f"{{{name}}}:schema", 99)
+
+        with pytest.raises(SchemaTooNew):
+            worker.storage.sessions.renew(worker.session)
+
+    def test_a_store_that_was_emptied_is_marked_anew_by_who_works_on(
+        self, open_store: OpenStore, client: Any, name: str
+    ) -> None:
+        worker = Worker(open_store())
+        client.delete(f"{{{name}}}:schema")
+
+        assert worker.storage.sessions.renew(worker.session)
+        assert client.get(f"{{{name}}}:schema") == "1"
 
     def test_keys_of_another_program_are_left_alone(
         self, open_store: OpenStore, client: Any, name: str

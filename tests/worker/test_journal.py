@@ -14,6 +14,7 @@ import pytest
 
 from taskmill import Context, Mill, current_job
 from taskmill._core.secrecy import HIDDEN
+from taskmill._worker import capture
 from taskmill.errors import StoreRefused
 from tests.worker.builders import DEADLINE, Gate, Stepper, wait_for, with_faults
 
@@ -21,8 +22,10 @@ logger = logging.getLogger("tests.app")
 
 
 @pytest.fixture(autouse=True)
-def level(caplog: pytest.LogCaptureFixture) -> None:
+def heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger="tests.app")
+    # As a worker does when it begins; a machine that is stepped by hand has none.
+    capture.install()
 
 
 def messages(mill: Mill, job_id: str, attempt: int | None = None) -> list[str]:

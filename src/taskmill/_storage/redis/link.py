@@ -82,6 +82,10 @@ class Link:
 
         return self._do(exchange, peeks=peeks)
 
+    def check(self) -> None:
+        """Look at the store's mark once more; SchemaTooNew if this taskmill must not go on."""
+        self._do(self._opening.mark)
+
     def look_at(self, look: Callable[[Any, str], T]) -> T:
         """Have *look* ask some things that only read, on one connection; it is told what keys begin with."""
         return self._do(lambda connection: look(connection, self._base), peeks=True)

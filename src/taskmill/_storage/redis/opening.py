@@ -49,8 +49,19 @@ class Opening:
             if not self._has_looked:
                 self._judge(manner_of(connection))
                 self._has_looked = True
-        self._mark(connection)
+        self.mark(connection)
         connection.is_checked = True
+
+    def mark(self, connection: Any) -> None:
+        """Mark the store as one of this schema if it is new; SchemaTooNew, NotAStore if it is one of another."""
+        key = f"{self._address.base}schema"
+        connection.send_command("GET", key)
+        found = connection.read_response()
+        if found is None:
+            # Only then: a full server takes nothing.
+            connection.send_command("SET", key, SCHEMA, "NX", "GET")
+            found = connection.read_response()
+        check_schema(self._address, found)
 
     def _judge(self, manner: Manner) -> None:
         refused = refusal(manner)
@@ -58,11 +69,6 @@ class Opening:
             raise UnsafeServer(f"the server at {self._address} {refused.found}: {refused.advice}")
         for told in losses(manner):
             logger.warning("the Redis server at %s: %s", self._address, told)
-
-    def _mark(self, connection: Any) -> None:
-        key = f"{self._address.base}schema"
-        connection.send_command("SET", key, SCHEMA, "NX", "GET")
-        check_schema(self._address, connection.read_response())
 
 
 def refusal(manner: Manner) -> Finding | None:

@@ -63,6 +63,8 @@ class RedisSessions(SessionStore):
         return self._slots.open(session, count)
 
     def renew(self, session: int) -> bool:
+        # Once in a third of a lease: often enough to see a newer schema.
+        self._caller.link.check()
         is_renewed = bool(self._caller.look("renew", session, self.word(session)))
         if not is_renewed:
             self.let_go(session)
