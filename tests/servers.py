@@ -364,7 +364,8 @@ def reachable(programs: Path, folder: Path) -> Path:
 def free_port() -> int:
     """One that stays free until it is taken: the system gives those above to every connection that is made."""
     while True:
-        port = random.randrange(10_000, 32_000)
+        # Not from the generator that tests start from the same seed in each process.
+        port = random.SystemRandom().randrange(10_000, 32_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
