@@ -561,7 +561,8 @@ class Machine:
         if not self._is_doubtful and not self._is_sure():
             self._is_doubtful = True
             logger.error(
-                "the lease of this worker could not be renewed for two thirds of it: its %s are stopped and go back",
+                "the lease of this worker could not be renewed for two thirds of it: of its %s, what still runs is "
+                "stopped and goes back",
                 counted(self.load(), "job"),
             )
             self.interrupt()

@@ -47,7 +47,8 @@ def translate(address: Address, error: Exception) -> StoreError:
     if isinstance(error, REFUSED):
         return StoreUnavailable(
             f"the Redis server at {address} refuses this user ({said}): give user and password in the URL, "
-            "with the right to all commands on its keys"
+            "with the right to all commands on its keys; where they are there, see that the server still knows them "
+            "(ACL LIST; one that was restarted knows what ACL SAVE or its configuration kept)"
         )
     if isinstance(error, exceptions.DataError):
         return StoreRefused(f"Redis cannot hold a value of this call: {said}")
