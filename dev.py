@@ -25,8 +25,8 @@ PIP: list[str | Path] = [PYTHON, "-m", "pip", "install", "-qq", "--disable-pip-v
 APT = ["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "apt-get", "-qq"]
 MARKER = VENV / "installed.txt"
 QUALITY = "tests/test_quality.py"
-WHOLE = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""In three processes, for much of the suite waits for others; a part of it runs in one, with its log if asked for."""
+WHOLE = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""In two processes, for much of the suite waits for others; a part of it runs in one, with its log if asked for."""
 
 COMMANDS = {
     "demo": "show taskmill at work: `taskmill demo`",
