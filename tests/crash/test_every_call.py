@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from taskmill import Result
+from tests.crash.forking import KILLED, NEVER, outcome
 from tests.crash.site import Site, figures
 
 # A worker's own process, and no supervisor: nobody knows what became of it but the store. There is one for each line
@@ -55,7 +55,6 @@ VICTIMS = """
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(victim, 0)[1]), flush=True)
 """
-NEVER = 0
 MORE_CALLS_THAN_ANY_LIFE_HAS = 60
 STEPS = {"a job": 1, "a pipeline of three steps": 3}
 
@@ -88,15 +87,6 @@ def victims(site: Site, moment: str) -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
-def ended(victims: subprocess.Popen[str], call: int) -> int:
-    """How a worker ended that was to be killed at that call."""
-    assert victims.stdin is not None
-    assert victims.stdout is not None
-    victims.stdin.write(f"{call}\n")
-    victims.stdin.flush()
-    return int(victims.stdout.readline())
-
-
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("life", STEPS)
 def test_nothing_is_lost_wherever_the_worker_is_killed(
@@ -105,13 +95,13 @@ def test_nothing_is_lost_wherever_the_worker_is_killed(
     kills = 0
     for call in range(1, MORE_CALLS_THAN_ANY_LIFE_HAS):
         result = enqueue(site, STEPS[life], 10 * call)
-        status = ended(victims, call)
+        status = outcome(victims, call)
         if status == 0:
             check(site, result, STEPS[life], 10 * call, repeated=0)
             break
-        assert status == -signal.SIGKILL
+        assert status == KILLED
         kills += 1
-        assert ended(victims, NEVER) == 0
+        assert outcome(victims, NEVER) == 0
         check(site, result, STEPS[life], 10 * call, repeated=1)
 
     figures.info(f"{life}: killed at each of its {kills} writes, {moment} the commit; lost 0")

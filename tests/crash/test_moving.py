@@ -15,6 +15,7 @@ import pytest
 
 from taskmill import Mill
 from taskmill._core.identity import new_job_id
+from tests.crash.forking import KILLED, NEVER, outcome
 from tests.crash.site import figures
 from tests.worker.builders import wait_for
 
@@ -57,7 +58,6 @@ for line in sys.stdin:
         move(int(line))
     print(os.waitstatus_to_exitcode(os.waitpid(mover, 0)[1]), flush=True)
 """
-KILLED = "-9"
 JOBS = 4
 # Who works in the source takes jobs of the first only.
 QUEUES = ("near", "far")
@@ -92,15 +92,6 @@ def movers(urls: tuple[str, str]) -> Iterator[subprocess.Popen[str]]:
         process.stdin.close()
 
 
-def moved(movers: subprocess.Popen[str], calls: int) -> str:
-    """How a mover ended that was to be killed after so many calls; 0: never."""
-    assert movers.stdin is not None
-    assert movers.stdout is not None
-    movers.stdin.write(f"{calls}\n")
-    movers.stdin.flush()
-    return movers.stdout.readline().strip()
-
-
 def test_each_job_runs_once_wherever_the_mover_was_killed(
     movers: subprocess.Popen[str], urls: tuple[str, str]
 ) -> None:
@@ -118,12 +109,12 @@ def test_each_job_runs_once_wherever_the_mover_was_killed(
             first.using(delay=0.05, queue="near").s(next(numbers)).then(
                 following.using(queue="far").s(next(numbers))
             ).enqueue()
-            end = moved(movers, calls)
-            if end == "0":
+            end = outcome(movers, calls)
+            if end == 0:
                 break
             assert end == KILLED
         total = next(numbers)
-        wait_for(lambda: moved(movers, 0) == "0" and len(runs) >= total, "all have run")
+        wait_for(lambda: outcome(movers, NEVER) == 0 and len(runs) >= total, "all have run")
 
     figures.info(f"{calls - 1} movers killed, {total} jobs, {Counter(side for side, _ in runs)}")
     assert Counter(number for _, number in runs) == Counter(range(total))
